@@ -1,0 +1,41 @@
+# Everything here works from nothing but Python 3.11 and make. `make sandbox` and `make test` are all you need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Two cores: the suite starts real servers, so more workers than cores only wait for each other.
+WORKERS ?= 2
+
+.PHONY: sandbox test check lint types imports docs clean
+
+sandbox: $(READY)  ## Start the sandbox
+	@$(BIN)/leadsandbox up
+
+test: $(READY)  ## Run the tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: lint types imports docs test  ## All that CI runs
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+imports: $(READY)
+	@$(BIN)/lint-imports
+
+docs: $(READY)  ## Generated pages are up to date
+	@$(BIN)/python docs/generate.py --check
+
+# Made anew when the requirements change; a run that broke off leaves no stamp and is done again.
+$(READY): pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (about a minute, once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "leadsandbox needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,load]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

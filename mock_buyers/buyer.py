@@ -1,0 +1,260 @@
+"""How one mock buyer decides: its persona, its dice, its memory. No HTTP and no clock live here."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Any, Final
+
+from mock_buyers import answers
+from mock_buyers.answers import Answer
+from mock_buyers.journal import Journal
+from mock_buyers.latency import seconds
+from mock_buyers.personas import Persona
+from mock_buyers.pricing import quote
+from mock_buyers.spending import Spending, is_open
+from simulator.platforms.leaddistro.signing import (
+    EVENT_ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    timestamped,
+    verify,
+)
+from simulator.platforms.pingtree.buyer_wire import PII_FIELDS, looks_like_pii
+
+REMEMBERED: Final = 100_000
+"""Ping ids and event ids that a buyer remembers; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What reached the buyer. `values` is None when the body could not be read, and `fault` says why."""
+
+    kind: str
+    values: dict[str, Any] | None
+    raw: bytes
+    headers: Mapping[str, str]
+    now: datetime
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Offer:
+    """A bid that was made."""
+
+    amount: Decimal
+    posted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rolls:
+    """The throws of one call, drawn always and in one order, so that a switch never shifts the others."""
+
+    silence: float
+    error: float
+    garbage: float
+    post_reject: float
+    pick: float
+
+
+@dataclass(slots=True)
+class MockBuyer:
+    """One buyer of one tenant. `document` is the persona document as it was put."""
+
+    id: str
+    document: dict[str, Any]
+    persona: Persona
+    journal: Journal = field(default_factory=Journal)
+    spending: Spending = field(default_factory=Spending)
+    offers: OrderedDict[str, Offer] = field(default_factory=OrderedDict)
+    events: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    issued: int = 0
+    throws: int = 0
+
+    def become(self, document: dict[str, Any], persona: Persona) -> None:
+        """Take another character at once; what was bought, promised and received stays."""
+        self.document, self.persona = document, persona
+
+    def reset(self) -> None:
+        """Forget everything but the character; the dice start again."""
+        self.journal.empty()
+        self.offers.clear()
+        self.events.clear()
+        self.spending = Spending()
+        self.issued = self.throws = 0
+
+    def answer(self, call: Call) -> Answer:
+        """Decide about one call and remember what follows from it."""
+        dice = self._dice()
+        rolls = Rolls(dice.random(), dice.random(), dice.random(), dice.random(), dice.random())
+        latency = self.persona.latency
+        if call.kind == "webhook" and self.persona.webhook_latency is not None:
+            latency = self.persona.webhook_latency
+        delay = seconds(latency, dice)
+        reply = self._personal(call) or self._failure(call, rolls) or self._genuine(call, rolls, dice)
+        return replace(reply, delay=delay, signature=self._signature(call), is_test=_is_test(call))
+
+    def _dice(self) -> Random:
+        seed = self.id if self.persona.seed is None else self.persona.seed
+        self.throws += 1
+        return Random(f"{seed}/{self.throws}")  # noqa: S311  it must repeat, nothing hangs on it being hard to guess
+
+    def _personal(self, call: Call) -> Answer | None:
+        """Refuse personal data in a ping, whatever the character: the platform must not have sent it."""
+        if call.kind != "ping" or call.values is None:
+            return None
+        found = sorted(
+            name
+            for name, value in call.values.items()
+            if value not in (None, "") and (self._ours(name).lower() in PII_FIELDS or looks_like_pii(value))
+        )
+        if not found:
+            return None
+        detail = f"A ping must not carry personal data: {', '.join(found)}"
+        return answers.problem(422, "Personal data in a ping", detail, outcome="personal_data", fields=found)
+
+    def _failure(self, call: Call, rolls: Rolls) -> Answer | None:
+        persona = self.persona
+        if persona.mode == "stall" or rolls.silence < persona.silence_rate:
+            return answers.STALL
+        if persona.mode == "break":
+            return answers.BROKEN
+        if persona.mode == "refuse":
+            return self._refused(call, "this buyer was switched to refuse")
+        if rolls.error < persona.error_rate:
+            return answers.ERRORS[_chosen(persona.errors, rolls.pick)]
+        if rolls.garbage < persona.garbage_rate:
+            return answers.GARBAGE[_chosen(persona.garbage, rolls.pick)]
+        return None
+
+    def _refused(self, call: Call, why: str) -> Answer:
+        if call.kind == "webhook":
+            return answers.webhook_refused(422, why)
+        return answers.refused(why, self.persona.answer_keys)
+
+    def _genuine(self, call: Call, rolls: Rolls, dice: Random) -> Answer:
+        if call.kind == "webhook":
+            return self._webhook(call)
+        if call.values is None:
+            return answers.problem(400, "Unreadable request", call.fault)
+        values = {self._ours(name): value for name, value in call.values.items()}
+        if call.kind == "ping":
+            return self._ping(values, call.now, dice)
+        return self._post(values, call.now, rolls, dice)
+
+    def _ping(self, values: Mapping[str, Any], now: datetime, dice: Random) -> Answer:
+        keys = self.persona.answer_keys
+        amount = quote(self.persona.price, values, dice)
+        why = self._unwilling(values, self.persona.required_fields, now)
+        if not why and amount is None:
+            why = "no price for this lead"
+        if why or amount is None:
+            return answers.refused(why, keys)
+        if why := self.spending.refuses(self.persona, amount, now):
+            return answers.refused(why, keys)
+        ping_id = self._issue(amount, dice)
+        return answers.accepted({"ping_id": ping_id, "bid": f"{amount:.2f}", "tcpa": self.persona.tcpa}, keys)
+
+    def _post(self, values: Mapping[str, Any], now: datetime, rolls: Rolls, dice: Random) -> Answer:
+        persona = self.persona
+        amount = self._promised(values, dice)
+        if isinstance(amount, str):
+            return answers.refused(amount, persona.answer_keys)
+        wanted = (*persona.required_fields, *persona.required_post_fields)
+        why = self._unwilling(values, wanted, now) or self.spending.refuses(persona, amount, now)
+        if not why and rolls.post_reject < persona.post_reject_rate:
+            why = persona.post_reject_reason
+        if why:
+            return answers.refused(why, persona.answer_keys)
+        self.spending.take(amount)
+        return answers.accepted({"url": persona.redirect_url}, persona.answer_keys)
+
+    def _promised(self, values: Mapping[str, Any], dice: Random) -> Decimal | str:
+        """Return what the ping of this post promised, or why there is no promise; an offer is used up."""
+        offer = self.offers.get(str(values.get("ping_id", "")))
+        if offer is None:
+            if not self.persona.bypass_ping:
+                return "unknown ping_id"
+            amount = quote(self.persona.price, values, dice)
+            return "no price for this lead" if amount is None else amount
+        if offer.posted:
+            return "ping_id was posted before"
+        offer.posted = True
+        return offer.amount
+
+    def _issue(self, amount: Decimal, dice: Random) -> str:
+        self.issued += 1
+        ping_id = f"bp_{self.issued}_{dice.getrandbits(48):012x}"
+        self.offers[ping_id] = Offer(amount)
+        if len(self.offers) > REMEMBERED:
+            self.offers.popitem(last=False)
+        return ping_id
+
+    def _unwilling(self, values: Mapping[str, Any], wanted: tuple[str, ...], now: datetime) -> str:
+        persona = self.persona
+        missing = [name for name in wanted if values.get(name) in (None, "")]
+        if missing:
+            return f"missing {', '.join(missing)}"
+        if persona.states and str(values.get("state", "")).strip().upper() not in persona.states:
+            return "state not bought"
+        if persona.zip_codes and not str(values.get("zip_code", "")).strip().startswith(persona.zip_codes):
+            return "ZIP code not bought"
+        if persona.hours is not None and not is_open(persona.hours, persona.timezone, now):
+            return "closed at this hour"
+        return ""
+
+    def _webhook(self, call: Call) -> Answer:
+        signature = self._signature(call)
+        if signature not in ("good", "unchecked"):
+            return answers.invalid_signature(f"the signature is {signature}")
+        if call.values is None:
+            return answers.problem(400, "Unreadable request", call.fault)
+        event = call.headers.get(EVENT_ID_HEADER, "")[:200]
+        if event in self.events:
+            return replace(answers.received(), duplicate=True)
+        status = self.persona.webhook_status
+        if not 200 <= status <= 299:
+            return answers.webhook_refused(status, "this buyer answers webhooks so")
+        self._remember(event)
+        return replace(answers.received(), status=status)
+
+    def _remember(self, event: str) -> None:
+        if event:
+            self.events[event] = None
+        if len(self.events) > REMEMBERED:
+            self.events.popitem(last=False)
+
+    def _signature(self, call: Call) -> str:
+        if call.kind != "webhook" or not self.persona.secret:
+            return "unchecked"
+        given = call.headers.get(SIGNATURE_HEADER, "")
+        stamp = call.headers.get(TIMESTAMP_HEADER)
+        if not given:
+            return "missing"
+        if stamp is None:
+            return "good" if verify(self.persona.secret, call.raw, given) else "bad"
+        if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 13):
+            return "bad"
+        if not verify(self.persona.secret, timestamped(int(stamp), call.raw), given):
+            return "bad"
+        late = abs(call.now.timestamp() - int(stamp))
+        return "stale" if self.persona.replay_seconds and late > self.persona.replay_seconds else "good"
+
+    def _ours(self, name: str) -> str:
+        """Return our name of a field that the buyer calls otherwise."""
+        for ours, theirs in self.persona.mapping.items():
+            if theirs == name:
+                return ours
+        return name
+
+
+def _chosen(names: tuple[str, ...], throw: float) -> str:
+    return names[int(throw * len(names))]
+
+
+def _is_test(call: Call) -> bool:
+    return call.values is not None and call.values.get("is_test") is True

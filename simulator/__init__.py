@@ -1,0 +1,1 @@
+"""The simulator: both platforms' documented contract over HTTP. Flask lives in `web` only."""

@@ -1,0 +1,278 @@
+"""The `leadsandbox` command group. Each command only reads options and words results; the work is elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
+COMMANDS = "leadsandbox.commands"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Imports stand inside the commands: `leadsandbox --help` and `up` should not wait for what they do not use.
+# ruff: noqa: PLC0415
+
+
+class _Group(click.Group):
+    """Takes in the commands of the other programs, loaded when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(item.name for item in entry_points(group=COMMANDS))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        for item in entry_points(group=COMMANDS, name=cmd_name):
+            loaded: click.Command = item.load()
+            return loaded
+        return None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """A self-hosted sandbox for the ping/post/ingest APIs of lead-distribution platforms.
+
+    \b
+    First steps:
+      leadsandbox up              start everything and print curls that work
+      leadsandbox send ping       send a fake lead to it
+      leadsandbox spec            what a source may send
+      leadsandbox check FILE      check a sandbox file of your own
+
+    \b
+    Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
+    4 target unreachable, 5 nothing ran.
+    """
+
+
+def _server_options(command: F) -> F:
+    options = [
+        click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", show_envvar=True,
+                     help="Sandbox file. Default: the built-in sandbox."),
+        click.option("--host", default="127.0.0.1", show_default=True, envvar="LEADSANDBOX_HOST", show_envvar=True,
+                     help="Address to listen on."),
+        click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
+                     envvar="LEADSANDBOX_PORT", show_envvar=True, help="Port to listen on; 0 takes a free one."),
+        click.option("--db", envvar="LEADSANDBOX_DB", show_envvar=True, default="",
+                     help="Database file, or :memory:. Default: a private file in the platform's state folder."),
+        click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
+                     envvar="LEADSANDBOX_THREADS", show_envvar=True,
+                     help="Requests worked on at once; each may wait for buyers."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_server_options
+@click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
+def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool) -> None:
+    """Start the simulator and its mock buyers, and keep them running until Ctrl-C.
+
+    Prints the base URL, every id, token and key, and one curl per endpoint.
+    """
+    from simulator import supervisor
+    from simulator.app import CannotStartError
+    from simulator.serving import reserve
+
+    manager = supervisor.Supervisor()
+    with supervisor.signals_as_interrupts():
+        try:
+            with reserve(host, port) as held:
+                settings = _settings(config, host, held.getsockname()[1], db, threads)
+                with _waiting("starting the sandbox", quiet=as_json):
+                    welcome = manager.start(settings)
+                _show(welcome, as_json=as_json)
+                manager.wait()
+        except KeyboardInterrupt:
+            if not as_json:
+                click.echo("\nstopping", err=True)
+        except supervisor.ChildError as error:
+            _leave(error.code, error.said)
+        except CannotStartError as error:
+            _leave(CANNOT_START, f"leadsandbox: {error}")
+        finally:
+            manager.stop()
+
+
+@main.command()
+@_server_options
+@click.option("--mock-buyers-url", default="", help="Where the mock buyers of this sandbox are.")
+@click.option("--boot", default="", hidden=True)
+@click.option("--parent-fd", type=click.IntRange(0), hidden=True)
+def serve(
+    *,
+    config: Path | None,
+    host: str,
+    port: int,
+    db: str,
+    threads: int,
+    mock_buyers_url: str,
+    boot: str,
+    parent_fd: int | None,
+) -> None:
+    """Run the simulator alone, without mock buyers. Most users want `up`."""
+    from simulator.configuration.loading import ConfigurationError
+    from simulator import serving
+    from simulator.app import CannotStartError
+    from simulator.store import StoreError
+
+    try:
+        settings = _settings(config, host, port, db, threads, mock_buyers_url=mock_buyers_url, boot=boot)
+        if boot:  # the supervisor holds the port already
+            serving.serve(settings, parent_fd)
+        else:
+            with serving.reserve(host, port) as held:
+                serving.serve(_settings(config, host, held.getsockname()[1], db, threads, mock_buyers_url=mock_buyers_url))
+    except ConfigurationError as error:
+        _leave(USAGE, *map(str, error.problems))
+    except (StoreError, CannotStartError) as error:
+        _leave(CANNOT_START, f"leadsandbox: {error}")
+
+
+def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: str) -> Any:
+    from simulator.settings import Settings, default_database
+
+    given = {name: value for name, value in more.items() if value}
+    try:
+        database = db or str(default_database())
+    except OSError as error:
+        _leave(CANNOT_START, f"leadsandbox: cannot make {error.filename}: {error.strerror}; name a file with --db")
+    return Settings(host=host, port=port, database=database, config=config, threads=threads, **given)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check a sandbox file: every error with its line, its key and what was probably meant."""
+    from simulator.configuration import sandboxes
+    from simulator.configuration.loading import ConfigurationError
+
+    try:
+        sandboxes.load(file)
+    except ConfigurationError as error:
+        _leave(USAGE, *map(str, error.problems))
+    click.echo(f"{file}: fine")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the sandbox file, for your editor."""
+    import json
+
+    from simulator.configuration.loading import schema as schema_of
+    from simulator.configuration.model import Sandbox
+
+    click.echo(json.dumps(schema_of(Sandbox), indent=2))
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", help="Sandbox file.")
+@click.option("--schema", "as_schema", is_flag=True, help="Print JSON Schema, one object by operation.")
+def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
+    """Print the posting specification of a source or supplier: what it must and may send.
+
+    NAME is its id or link id; without it, all are listed.
+    """
+    from simulator import posting
+    from simulator.configuration import sandboxes
+    from simulator.configuration.loading import ConfigurationError
+
+    try:
+        sandbox, read_file = sandboxes.load(config)
+    except ConfigurationError as error:
+        _leave(USAGE, *map(str, error.problems))
+    specifications = posting.specifications(sandbox, read_file)
+    if name is None:
+        click.echo(posting.listing(specifications))
+        return
+    wanted = [item for item in specifications if name in {item.source.id, item.source.name}]
+    if not wanted:
+        _leave(USAGE, f"leadsandbox: no source or supplier is called {name!r}; `leadsandbox spec` lists them")
+    click.echo(posting.schemas(wanted) if as_schema else posting.markdown(wanted))
+
+
+@main.command()
+@click.argument("operation", type=click.Choice(["ping", "post", "form", "ingest"]))
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, envvar="LEADSANDBOX_URL", show_envvar=True,
+              help="Base URL of a running sandbox.")  # fmt: skip
+@click.option("--platform", type=click.Choice(["pingtree", "leaddistro"]), help="Needed for `ping` at Lead Distro AI.")
+@click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many leads.")
+@click.option("--seed", type=int, help="Make the same leads again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per answer.")
+def send(*, operation: str, url: str, platform: str | None, count: int, seed: int | None, as_json: bool) -> None:
+    """Send fake leads to a running sandbox and print its answers.
+
+    The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first.
+    """
+    from simulator import sending
+
+    try:
+        sender = sending.Sender(url, operation, platform)
+        with _progress(count, quiet=as_json) as step:
+            for line in sender.lines(count, seed, as_json=as_json):
+                step()
+                click.echo(line)
+    except sending.UnreachableError as error:
+        _leave(UNREACHABLE, f"leadsandbox: {error}")
+    click.echo(sender.summary(), err=True)
+
+
+@main.command("version")
+def show_version() -> None:
+    """Print the version."""
+    click.echo(f"leadsandbox {version('leadsandbox')}")
+
+
+@contextmanager
+def _waiting(what: str, *, quiet: bool) -> Iterator[None]:
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+@contextmanager
+def _progress(count: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    if quiet or count < 20 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import Progress
+
+    with Progress(transient=True) as progress:
+        task = progress.add_task("sending", total=count)
+        yield lambda: progress.advance(task)
+
+
+def _show(welcome: dict[str, Any], *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        click.echo(json.dumps(welcome))
+        return
+    from simulator.welcome import text_of
+
+    click.echo(text_of(welcome))
+
+
+def _leave(code: int, *lines: str) -> NoReturn:
+    """End with an exit code after saying why on stderr, as much as a terminal can show."""
+    for line in lines[:50]:
+        click.echo(line, err=True)
+    if len(lines) > 50:
+        click.echo(f"... and {len(lines) - 50} more", err=True)
+    sys.stdout.flush()
+    raise SystemExit(code)

@@ -1,0 +1,74 @@
+"""What a sandbox configures for one platform, in the terms every platform shares. Not how a vendor spells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from simulator.routing.model import Buyer, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came in. Header names are lower-case; `body` is at most what the web layer allows."""
+
+    method: str
+    path: str
+    arguments: Mapping[str, str]
+    headers: Mapping[str, str]
+    query: bytes
+    body: bytes
+    body_too_large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A credential that a newer one replaced. It still opens doors before `honoured_until` (a grace period)."""
+
+    credential: str
+    kind: str
+    honoured_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Somebody who submits leads: a Pingtree source-campaign pairing, a Lead Distro supplier.
+
+    `name` is what the caller is found by: the link id in the path, or the key in the header. `credentials`
+    maps the kind to the token or key in force; `retired` lets a refusal say that an older one was used.
+    `terms` is by campaign id.
+    """
+
+    id: str
+    name: str
+    credentials: Mapping[str, str]
+    terms: Mapping[str, Terms]
+    retired: tuple[Retired, ...] = ()
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One tenant's account with one platform.
+
+    `readings` is the vendor's own model, `words` the same as lower-case words for the table. `secret` signs
+    what the platform hands out.
+    """
+
+    platform: str
+    timezone: str
+    readings: Any
+    words: Mapping[str, str]
+    secret: bytes
+    sources: Mapping[str, Source]
+    buyers: Mapping[str, Buyer]
+    campaigns: frozenset[str]
+
+
+def buyers_of(sources: Iterable[Source]) -> dict[str, Buyer]:
+    """Return every buyer that any source's leads may go to, by id."""
+    return {
+        buyer.id: buyer for source in sources for terms in source.terms.values() for buyer in terms.buyers
+    }

@@ -1,0 +1,31 @@
+"""One request on its way through a journey: who sent it, what it says, and when. No decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from simulator.contract.account import Account, Source
+from simulator.contract.model import Contract, Operation
+from simulator.routing.model import Lead, Terms
+from simulator.tenants import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was admitted and understood."""
+
+    tenant: Tenant
+    contract: Contract
+    account: Account
+    operation: Operation
+    source: Source
+    terms: Terms
+    lead: Lead
+    now: datetime
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self.lead.values

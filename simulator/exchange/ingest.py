@@ -1,0 +1,247 @@
+"""The journeys of a platform that takes a lead in one call: a check beforehand, and the taking. No HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from simulator.contract.model import Delivered, PingTokens, Redeemed
+from simulator.dice import new_id
+from simulator.exchange.call import Call
+from simulator.exchange.gates import Gates, buyer_claims, cents, person_scope, source_claims
+from simulator.routing import duplicates, rules
+from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, Distribution, Reason
+from simulator.store import DeliveryRecord, LeadRecord, Original, Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What was found out before the transaction."""
+
+    checks: tuple[Check, ...]
+    buyers: tuple[Buyer, ...]
+    asked: tuple[Asked, ...]
+    ping: Redeemed | None
+    lead_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    buyer: Buyer | None
+    price: Decimal
+    asked: tuple[Asked, ...]
+
+
+class IngestJourneys:
+    """Decides by claims in the store, so that two requests at once can never both win."""
+
+    def __init__(self, store: Store, gates: Gates) -> None:
+        self._store = store
+        self._gates = gates
+
+    def precheck(self, call: Call) -> Decision:
+        """Say whether the lead would be taken, and sign that. Nothing is kept."""
+        passed = self._gates.pass_through(call)
+        if isinstance(passed, Decision):
+            return passed
+        if self._gates.original(call) is not None and not _routes_duplicates(call):
+            return Decision(
+                Reason.DUPLICATE, "The lead was submitted within the duplicate window", checks=passed
+            )
+        buyers, asked = self._gates.eligible(call)
+        if not buyers:
+            return Decision(
+                Reason.NO_BUYER, "No buyer is available for this lead", checks=passed, asked=asked
+            )
+        ranked = rules.order(call.terms, buyers, turn=0, dice=0.0)
+        return Decision(
+            Reason.AVAILABLE,
+            "At least one buyer is available",
+            ping_token=_tokens(call).issue(call.account, call.terms, ranked[0], call.now, new_id()),
+            campaign_id=call.terms.campaign_id,
+            price=ranked[0].price,
+            bids=tuple(Bid(buyer.id, buyer.price) for buyer in ranked),
+            checks=passed,
+            asked=(*asked, *(Asked(buyer.id, "available", amount=buyer.price) for buyer in ranked)),
+        )
+
+    def ingest(self, call: Call) -> Decision:
+        """Take the lead, choose its buyer and write both with the webhook, in one transaction."""
+        passed = self._gates.pass_through(call)
+        if isinstance(passed, Decision):
+            return passed
+        ping = _tokens(call).redeem(call.account, call.terms, call.values, call.now)
+        if isinstance(ping, Decision):
+            return replace(ping, checks=passed)
+        buyers, asked = self._gates.eligible(call)
+        ground = _Ground(passed, buyers, asked, ping, new_id())
+        with self._store.transaction() as tx:
+            return self._taken(call, ground, tx)
+
+    def _taken(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
+        """Everything that is claimed, in an order in which a refusal leaves nothing claimed behind."""
+        if full := tx.take(call.tenant.id, source_claims(call)):
+            return Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=ground.checks)
+        if ground.ping is not None and not tx.redeem(call.tenant.id, ground.ping.token_id, call.now):
+            tx.give_back(call.tenant.id, source_claims(call))
+            return _tokens(call).used()
+        original = self._claim_person(call, ground, tx)
+        if original is not None and not _routes_duplicates(call):
+            return self._duplicate(call, ground, tx)
+        choice = self._choose(call, ground, tx, original)
+        self._write(call, ground, tx, choice, is_duplicate=original is not None)
+        return _decision(call, ground, choice, is_duplicate=original is not None)
+
+    def _claim_person(self, call: Call, ground: _Ground, tx: Transaction) -> Original | None:
+        rule = call.terms.duplicates
+        keys = duplicates.keys(rule, call.lead) if rule else ()
+        if rule is None or not keys:
+            return None
+        cutoff = duplicates.cutoff(rule, call.now)
+        return tx.claim_persons(
+            call.tenant.id, person_scope(call), keys, lead_id=ground.lead_id, at=call.now, cutoff=cutoff
+        )
+
+    def _duplicate(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
+        nobody = _Choice(None, Decimal(0), ())
+        tx.add_lead(_lead_record(call, ground, nobody, status="DUPLICATE", is_duplicate=True))
+        return Decision(
+            Reason.DUPLICATE,
+            "A lead of this person was submitted within the duplicate window",
+            lead_id=ground.lead_id,
+            campaign_id=call.terms.campaign_id,
+            is_duplicate=True,
+            checks=ground.checks,
+        )
+
+    def _choose(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
+        """Offer the lead to each buyer in order; the first whose caps have room has it."""
+        asked = list(ground.asked)
+        for buyer in self._order(call, ground, tx, original):
+            price = _price(buyer, ground.ping)
+            full = tx.take(call.tenant.id, buyer_claims(call, buyer, price))
+            if full is None:
+                asked.append(Asked(buyer.id, "sold", "first in order with room", price))
+                return _Choice(buyer, price, tuple(asked))
+            asked.append(Asked(buyer.id, "passed over", f"cap full: {full.label}", price))
+        return _Choice(None, Decimal(0), tuple(asked))
+
+    def _order(
+        self, call: Call, ground: _Ground, tx: Transaction, original: Original | None
+    ) -> Sequence[Buyer]:
+        if original is not None and original.buyer_id:
+            return [buyer for buyer in call.terms.buyers if buyer.id == original.buyer_id]
+        rotates = call.terms.distribution is Distribution.ROUND_ROBIN
+        turn = tx.next_turn(call.tenant.id, call.terms.campaign_id) if rotates else 0
+        ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=call.tenant.dice.roll())
+        return sorted(ranked, key=lambda buyer: buyer.id not in _chosen_beforehand(call, ground))
+
+    def _write(
+        self, call: Call, ground: _Ground, tx: Transaction, choice: _Choice, *, is_duplicate: bool
+    ) -> None:
+        status = "ACCEPTED" if choice.buyer else "UNMATCHED"
+        record = _lead_record(call, ground, choice, status=status, is_duplicate=is_duplicate)
+        tx.add_lead(record)
+        if choice.buyer is None:
+            return
+        if not is_duplicate:
+            tx.set_person_buyer(call.tenant.id, ground.lead_id, choice.buyer.id)
+        if choice.buyer.webhook is not None:
+            tx.add_delivery(_delivery(call, record, choice))
+
+
+def _tokens(call: Call) -> PingTokens:
+    assert call.contract.ping_tokens is not None  # a contract with these journeys has them
+    return call.contract.ping_tokens
+
+
+def _routes_duplicates(call: Call) -> bool:
+    rule = call.terms.duplicates
+    return rule is not None and rule.route_to_original
+
+
+def _chosen_beforehand(call: Call, ground: _Ground) -> frozenset[str]:
+    """Buyers that go first whatever the distribution: the one the ping was promised to, or that was named (C4)."""
+    named = call.values.get(call.terms.chosen_buyer_field) if call.terms.chosen_buyer_field else None
+    promised = ground.ping.buyer_id if ground.ping else ""
+    return frozenset({str(named)} if named else {promised} - {""})
+
+
+def _price(buyer: Buyer, ping: Redeemed | None) -> Decimal:
+    locked = ping is not None and ping.buyer_id == buyer.id and ping.price is not None
+    return ping.price if ping is not None and locked and ping.price is not None else buyer.price
+
+
+def _decision(call: Call, ground: _Ground, choice: _Choice, *, is_duplicate: bool) -> Decision:
+    return Decision(
+        _reason(call, choice, is_duplicate=is_duplicate),
+        f"Distributed to {choice.buyer.id}" if choice.buyer else "No buyer is available for this lead",
+        lead_id=ground.lead_id,
+        campaign_id=call.terms.campaign_id,
+        is_duplicate=is_duplicate,
+        buyer_id=choice.buyer.id if choice.buyer else "",
+        buyer_name=choice.buyer.name if choice.buyer else "",
+        price=choice.price if choice.buyer else None,
+        checks=ground.checks,
+        asked=choice.asked,
+    )
+
+
+def _reason(call: Call, choice: _Choice, *, is_duplicate: bool) -> Reason:
+    if call.terms.answers_before_distribution:
+        return Reason.QUEUED
+    if choice.buyer is None:
+        return Reason.UNMATCHED
+    if is_duplicate:
+        return Reason.DUPLICATE_ROUTED
+    skipped = any(asked.outcome == rules.SUPPRESSED for asked in choice.asked)
+    return Reason.SOLD_PAST_SUPPRESSION if skipped else Reason.SOLD
+
+
+def _lead_record(
+    call: Call, ground: _Ground, choice: _Choice, *, status: str, is_duplicate: bool
+) -> LeadRecord:
+    return LeadRecord(
+        tenant=call.tenant.id,
+        id=ground.lead_id,
+        platform=call.contract.platform,
+        source_id=call.source.id,
+        campaign_id=call.terms.campaign_id,
+        at=call.now,
+        status=status,
+        buyer_id=choice.buyer.id if choice.buyer else "",
+        price_cents=cents(choice.price) if choice.buyer else None,
+        is_test=call.terms.is_test,
+        is_duplicate=is_duplicate,
+        phone=call.lead.phone,
+        email=call.lead.email,
+        values=call.values,
+    )
+
+
+def _delivery(call: Call, lead: LeadRecord, choice: _Choice) -> DeliveryRecord:
+    assert choice.buyer is not None  # the caller looked
+    assert choice.buyer.webhook is not None
+    assert call.contract.webhook_wire is not None  # a contract with this journey has one
+    sold = Delivered(
+        lead_id=lead.id,
+        campaign_id=lead.campaign_id,
+        source_id=lead.source_id,
+        buyer_id=lead.buyer_id,
+        price=choice.price,
+        is_test=lead.is_test,
+        at=lead.at,
+        values=lead.values,
+    )
+    return DeliveryRecord(
+        tenant=lead.tenant,
+        platform=lead.platform,
+        lead_id=lead.id,
+        buyer_id=lead.buyer_id,
+        event_id=new_id("evt_"),
+        url=choice.buyer.webhook.url,
+        body=call.contract.webhook_wire.body(sold),
+        created_at=call.now,
+        due_at=call.now,
+    )

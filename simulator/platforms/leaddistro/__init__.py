@@ -1,0 +1,73 @@
+"""Lead Distro AI's contract as a value: operations, rows, schemas. How an answer is worded is `wire.py`'s."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from simulator.contract.model import BodyType, Contract, Journey, Operation
+from simulator.contract.table import load_formats, load_rows, load_schemas
+from simulator.platforms.leaddistro import admission, buyer_wire, ping_tokens, wire
+from simulator.platforms.leaddistro.readings import Readings
+
+_HERE = files(__name__)
+
+INGEST_EXAMPLE = {
+    "flo_campaign_id": "campaign_abc123",
+    "flo_supplier_id": "supplier_xyz789",
+    "first_name": "John",
+    "last_name": "Doe",
+    "phone": "5551234567",
+    "email": "john@example.com",
+    "state": "TX",
+}
+PING_EXAMPLE = {
+    "flo_campaign_id": "campaign_abc123",
+    "flo_supplier_id": "supplier_xyz789",
+    "phone": "5551234567",
+    "email": "lead@example.com",
+    "state": "CA",
+}
+
+PING = Operation(
+    name="ping",
+    example=PING_EXAMPLE,
+    path="/api/v1/ping",
+    journey=Journey.PRECHECK,
+    prefix="LD-PING",
+    credential="api_key",
+    methods={"POST": ""},
+    bodies={BodyType.JSON: "", BodyType.FORM: "allow_form=true"},
+    summary="Learn whether a lead would be taken, without creating a lead",
+    source="public:/docs/ping-post",
+)
+
+INGEST = Operation(
+    name="ingest",
+    example=INGEST_EXAMPLE,
+    path="/api/v1/ingest",
+    journey=Journey.INGEST,
+    prefix="LD-ING",
+    credential="api_key",
+    methods={"POST": ""},
+    bodies={BodyType.JSON: "", BodyType.FORM: "allow_form=true"},
+    summary="Submit a lead, which is validated, checked against filters and suppression, and distributed",
+    source="seed:002",
+)
+
+CONTRACT = Contract(
+    platform="leaddistro",
+    title="Lead Distro AI",
+    base_url="https://app.leaddistro.ai",
+    operations=(PING, INGEST),
+    rows=load_rows(_HERE.joinpath("status_codes.toml")),
+    schemas=load_schemas(_HERE.joinpath("schemas")),
+    formats=load_formats(_HERE.joinpath("schemas")),
+    path_prefix="/api/v1/",
+    source_word="suppliers",
+    render=wire.render,
+    normalise=wire.normalise,
+    readings=Readings,
+    admission=admission,
+    ping_tokens=ping_tokens,
+    webhook_wire=buyer_wire,
+)

@@ -1,0 +1,72 @@
+"""What a `ping_id` promises and when it no longer does. How it is signed is `signing.py`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from simulator.contract.account import Account
+from simulator.contract.model import Redeemed
+from simulator.platforms.leaddistro import signing
+from simulator.routing.model import Buyer, Decision, FieldError, Reason, Terms
+
+FIELD = "flo_ping_id"
+
+
+def issue(account: Account, terms: Terms, buyer: Buyer, now: datetime, token_id: str) -> str:
+    """Return a token bound to campaign and supplier, valid for the campaign's ping lifetime (seed:002: 30 min)."""
+    claims = {
+        "cid": terms.campaign_id,
+        "sid": terms.source_id,
+        "bid": buyer.id,
+        "price": str(buyer.price),
+        "exp": (now + terms.ping_lifetime).timestamp(),
+        "jti": token_id,
+    }
+    return signing.ping_token(account.secret, claims)
+
+
+def redeem(
+    account: Account, terms: Terms, values: Mapping[str, Any], now: datetime
+) -> Redeemed | Decision | None:
+    """Return what the token promised; None when there is none and none is needed; else the refusal."""
+    forgiving = account.readings.ping_token_failure == "ignore"
+    token = values.get(FIELD)
+    if token is None:
+        return _refused(Reason.PING_MISSING) if terms.ping_required and not forgiving else None
+    claims = signing.read_ping_token(account.secret, token)
+    reason = _fault(claims, terms, now)
+    if reason is None and claims is not None:
+        locked = account.readings.ping_price == "locked"
+        price = Decimal(str(claims["price"])) if locked else None
+        return Redeemed(str(claims["jti"]), str(claims["bid"]), price)
+    return None if forgiving else _refused(reason or Reason.PING_INVALID)
+
+
+def used() -> Decision:
+    return _refused(Reason.PING_USED)
+
+
+def _fault(claims: Mapping[str, Any] | None, terms: Terms, now: datetime) -> Reason | None:
+    if claims is None:
+        return Reason.PING_INVALID
+    if claims["cid"] != terms.campaign_id or claims["sid"] != terms.source_id:
+        return Reason.PING_MISMATCH
+    return Reason.PING_EXPIRED if now >= datetime.fromtimestamp(claims["exp"], UTC) else None
+
+
+_SAID = {
+    Reason.PING_MISSING: ("required", "is required: this is a ping-post campaign, ping first"),
+    Reason.PING_INVALID: ("invalid", "is not a token that this platform signed"),
+    Reason.PING_MISMATCH: ("mismatch", "belongs to another campaign or supplier"),
+    Reason.PING_EXPIRED: ("expired", "has expired; ping again"),
+    Reason.PING_USED: ("used", "was used before; ping again"),
+}
+
+
+def _refused(reason: Reason) -> Decision:
+    code, said = _SAID[reason]
+    message = f"{FIELD} {said}"
+    return Decision(reason, message, errors=(FieldError(FIELD, code, message),))

@@ -1,0 +1,177 @@
+"""Lead Distro AI's section of the sandbox file, in Lead Distro's words, and the account it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from simulator.contract.account import Account, Source, buyers_of
+from simulator.contract.sandbox import (
+    BuyerEntry,
+    Caps,
+    Condition,
+    Dollars,
+    Duplicates,
+    FieldEntry,
+    Hours,
+    Name,
+    PersonaWanted,
+    PlatformSection,
+    Section,
+    Suppressed,
+    Surroundings,
+    group,
+)
+from simulator.contract.model import words
+from simulator.platforms.leaddistro.readings import Readings
+from simulator.routing import model
+
+PLATFORM = "leaddistro"
+KEY = "api_key"
+
+
+class MappedField(FieldEntry):
+    """A custom field of the campaign's field mapping."""
+
+    required: bool = False
+
+    def value(self) -> model.Field:
+        required = frozenset({"ingest"}) if self.required else frozenset[str]()
+        return model.Field(self.name, self.type, self.label, required, self.acceptable, self.transform)
+
+
+class WebhookEntry(Section):
+    """An integrator's own receiver in place of a mock one."""
+
+    url: str = Field(pattern=r"^https?://.+")
+    secret: str = Field("", description="The signing secret. Default: one made for this buyer.")
+
+
+class LeadDistroBuyer(BuyerEntry):
+    price: Dollars = Decimal(0)
+    priority: int = Field(1, ge=0, description="Waterfall: the lower, the earlier.")
+    weight: int = Field(1, ge=0, le=1_000_000)
+    webhook: WebhookEntry | None = None
+
+    def secret(self, around: Surroundings) -> str:
+        if self.webhook is not None and self.webhook.secret:
+            return self.webhook.secret
+        return hmac.new(around.secret, f"webhook {self.id}".encode(), hashlib.sha256).hexdigest()
+
+    def value(self, around: Surroundings, unwanted: frozenset[str]) -> model.Buyer:
+        """`unwanted` is the campaign's list where the reading makes it a silent skip (C2)."""
+        common = self.common(around)
+        url = self.webhook.url if self.webhook else around.mock(PLATFORM, self.id, "webhook")
+        return model.Buyer(
+            **{**common, "suppressed": common["suppressed"] | unwanted},
+            price=self.price,
+            priority=self.priority,
+            weight=self.weight,
+            webhook=model.Webhook(url, self.secret(around)),
+        )
+
+
+class DuplicatePolicy(Duplicates):
+    inside_window: Literal["reject", "route_to_original"] = "reject"
+
+    def policy(self) -> model.DuplicateRule:
+        return self.rule(route_to_original=self.inside_window == "route_to_original")
+
+
+class Campaign(Section):
+    id: Name
+    name: str = ""
+    routing: Literal["direct_post", "ping_post"] = "direct_post"
+    distribution: Literal["waterfall", "round_robin", "weighted"] = "waterfall"
+    field_mapping: tuple[MappedField, ...] = ()
+    inbound_filters: tuple[Condition, ...] = ()
+    filter_hours: tuple[Hours, ...] = Field((), description="When the filters apply. Empty: always.")
+    suppression: tuple[Suppressed, ...] = ()
+    duplicates: DuplicatePolicy = DuplicatePolicy()
+    caps: Caps = Field(Caps(), description="Only under the reading campaign_caps (C11).")
+    ping_lifetime: float = Field(1800, gt=0, le=86_400, description="Seconds a ping_id is valid.")
+    buyers: tuple[LeadDistroBuyer, ...] = ()
+
+    def terms(self, supplier: Supplier, around: Surroundings, readings: Readings) -> model.Terms:
+        skips = readings.suppression_mode == "skip"
+        unwanted = frozenset[str]().union(*(item.hashes(around) for item in self.suppression if skips))
+        return model.Terms(
+            platform=PLATFORM,
+            source_id=supplier.id,
+            campaign_id=self.id,
+            timezone=around.timezone,
+            fields=tuple(item.value() for item in self.field_mapping),
+            filters=group(self.inbound_filters),
+            filter_windows=tuple(item.value() for item in self.filter_hours),
+            suppressions=() if skips else tuple(item.value(around) for item in self.suppression),
+            caps=self.caps.values() if readings.campaign_caps else (),
+            duplicates=self.duplicates.policy(),
+            distribution=model.Distribution(self.distribution),
+            buyers=tuple(buyer.value(around, unwanted) for buyer in self.buyers),
+            ping_required=self.routing == "ping_post",
+            ping_lifetime=timedelta(seconds=self.ping_lifetime),
+            is_test=supplier.test_mode,
+            counts_caps=readings.test_mode_counts_caps or not supplier.test_mode,
+            answers_before_distribution=readings.direct_post_async and self.routing == "direct_post",
+            chosen_buyer_field=readings.chosen_buyer_field,
+        )
+
+
+class Supplier(Section):
+    id: Name
+    api_key: Name
+    test_mode: bool = False
+    campaigns: tuple[Name, ...] = Field((), description="The ids of the campaigns it is linked to.")
+
+
+class LeadDistroSection(PlatformSection):
+    """Campaigns with their buyers, suppliers, and the readings in force."""
+
+    readings: Readings = Readings()
+    campaigns: tuple[Campaign, ...] = ()
+    suppliers: tuple[Supplier, ...] = ()
+
+    def account(self, around: Surroundings) -> Account:
+        found = [self._source(supplier, around) for supplier in self.suppliers]
+        return Account(
+            platform=PLATFORM,
+            timezone=around.timezone,
+            readings=self.readings,
+            words=words(self.readings),
+            secret=around.secret,
+            sources={source.name: source for source in found},
+            buyers=buyers_of(found),
+            campaigns=frozenset(campaign.id for campaign in self.campaigns),
+        )
+
+    def personas(self, around: Surroundings) -> Iterator[PersonaWanted]:
+        for campaign in self.campaigns:
+            for buyer in campaign.buyers:
+                if buyer.webhook is None:
+                    document = buyer.persona_document(secret=buyer.secret(around))
+                    yield PersonaWanted(PLATFORM, around.tenant, buyer.id, document)
+
+    def _source(self, supplier: Supplier, around: Surroundings) -> Source:
+        key = _key(supplier, around)
+        campaigns = (campaign for campaign in self.campaigns if campaign.id in supplier.campaigns)
+        return Source(
+            id=supplier.id,
+            name=key,
+            credentials={KEY: key},
+            terms={item.id: item.terms(supplier, around, self.readings) for item in campaigns},
+            is_test=supplier.test_mode,
+        )
+
+
+def _key(supplier: Supplier, around: Surroundings) -> str:
+    generation, _ = around.generations.get((supplier.id, KEY), (0, around.since))
+    if generation == 0:
+        return around.named(supplier.api_key)
+    made = hmac.new(around.secret, f"{supplier.id} {generation}".encode(), hashlib.sha256).hexdigest()
+    return around.named(f"sk_supplier_{made[:24]}")

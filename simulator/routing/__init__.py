@@ -1,0 +1,1 @@
+"""Who gets the lead: values and pure rules. No I/O, no clock, no vendor."""

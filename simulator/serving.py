@@ -1,0 +1,112 @@
+"""Serves one simulator with granian, from checked settings to an orderly end. What is served is `app.py`'s."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from simulator.configuration import sandboxes
+from simulator.app import CannotStartError, create
+from simulator.settings import Settings
+from simulator.store import Store
+
+
+def serve(settings: Settings, parent_fd: int | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C, or until the parent's pipe ends.
+
+    Raises ConfigurationError, StoreError, CannotStartError before anything listens.
+    """
+    from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
+    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+
+    sandboxes.load(settings.config)  # said here, where a fault can still be told by its exit code
+    lock = sole_use_of(settings.database)
+    Store.open(settings.database).close()
+    server = Granian(
+        "leadsandbox",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        blocking_threads=settings.threads,
+        blocking_threads_idle_timeout=600,
+        log_level=LogLevels.warning,
+        websockets=False,
+        workers_kill_timeout=3,
+    )
+    server.on_startup(partial(_end_with_parent, parent_fd))
+    try:
+        server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+    finally:
+        lock.release()
+
+
+def _load(settings: Settings) -> Any:
+    try:
+        return create(settings)
+    except Exception as error:
+        # In the worker: say it once, and end the whole server instead of being started again and again.
+        print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        os.kill(os.getppid(), signal.SIGTERM)
+        os._exit(3)
+
+
+def sole_use_of(database: str) -> FileLock:
+    """Hold the database file for this process. Raises CannotStartError when another sandbox has it."""
+    path = os.devnull if database == ":memory:" or "://" in database else f"{database}.lock"
+    lock = FileLock(path, timeout=0)
+    if path == os.devnull:
+        return lock
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CannotStartError(
+            f"another sandbox uses {database}; stop it, or choose another file with --db"
+        ) from None
+    except OSError as error:
+        raise CannotStartError(
+            f"cannot write {path}: {error.strerror}; choose another file with --db"
+        ) from error
+    return lock
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Bind an address so that nobody else gets it before the server listens; port 0 takes a free one.
+
+    The socket never listens, so no connection goes to it. Raises CannotStartError for a taken port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Without SO_REUSEPORT: two sandboxes would share the port in silence otherwise.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            port = probe.getsockname()[1]
+        held = socket.socket(family, socket.SOCK_STREAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotStartError(
+            f"cannot listen on {host}:{port}: {reason}; choose another port with --port, 0 takes a free one"
+        ) from error
+    return held
+
+
+def _end_with_parent(parent_fd: int | None) -> None:
+    if parent_fd is None:
+        return
+
+    def wait() -> None:
+        while os.read(parent_fd, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent watch", daemon=True).start()

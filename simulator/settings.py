@@ -1,0 +1,37 @@
+"""How one simulator process was told to run. Read from the command line and environment in `cli.py` only."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One simulator. `database` is a path, `:memory:` or a URL; `config` None means the built-in sandbox.
+
+    `boot` is a nonce that only this start knows, for telling it from another server on the same port.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    database: str = ""
+    config: Path | None = None
+    mock_buyers_url: str = ""
+    threads: int = 32
+    boot: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def base_url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def default_database() -> Path:
+    """Return the private file that is used when none is named."""
+    return user_state_path("leadsandbox", appauthor=False, ensure_exists=True) / "sandbox.db"

@@ -1,0 +1,30 @@
+"""What the sandbox remembers: the public door of the store. Nothing is implemented here."""
+
+from simulator.store.database import StoreError
+from simulator.store.records import (
+    AttemptRecord,
+    CredentialRecord,
+    DeliveryRecord,
+    DeliveryStatus,
+    LeadRecord,
+    Original,
+    PingRecord,
+    PingStored,
+    Scope,
+)
+from simulator.store.store import Store, Transaction
+
+__all__ = [
+    "AttemptRecord",
+    "CredentialRecord",
+    "DeliveryRecord",
+    "DeliveryStatus",
+    "LeadRecord",
+    "Original",
+    "PingRecord",
+    "PingStored",
+    "Scope",
+    "Store",
+    "StoreError",
+    "Transaction",
+]

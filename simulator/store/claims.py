@@ -1,0 +1,223 @@
+"""What only one lead can have: a person, a share of a cap, a turn, a ping token.
+
+Each is one conditional statement. Rows are taken in the order of their keys, so that two transactions never
+wait for each other in a ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, case, delete, select, update
+
+from simulator.routing.model import CapClaim
+from simulator.store.connection import Connection, Statement
+from simulator.store.encoding import micros, moment
+from simulator.store.records import Original
+from simulator.store.tables import caps, persons, redeemed, turns
+
+_CLAIM_PERSON = Statement(
+    lambda insert: (
+        insert(persons)
+        .values(
+            tenant=bindparam("tenant"),
+            scope=bindparam("scope"),
+            key=bindparam("key"),
+            lead_id=bindparam("lead_id"),
+            buyer_id=bindparam("buyer_id"),
+            at=bindparam("now"),
+        )
+        .on_conflict_do_update(
+            index_elements=[persons.c.tenant, persons.c.scope, persons.c.key],
+            set_={"lead_id": bindparam("lead_id"), "buyer_id": bindparam("buyer_id"), "at": bindparam("now")},
+            where=persons.c.at <= bindparam("cutoff"),
+        )
+        .returning(persons.c.key)
+    )
+)
+_FIND_PERSON = Statement(
+    select(persons.c.lead_id, persons.c.buyer_id, persons.c.at).where(
+        persons.c.tenant == bindparam("tenant"),
+        persons.c.scope == bindparam("scope"),
+        persons.c.key == bindparam("key"),
+        persons.c.at > bindparam("cutoff"),
+    )
+)
+_BY_LEAD = (persons.c.tenant == bindparam("tenant")) & (persons.c.lead_id == bindparam("of_lead"))
+_SET_BUYER = Statement(update(persons).where(_BY_LEAD).values(buyer_id=bindparam("bought_by")))
+_RELEASE = Statement(delete(persons).where(_BY_LEAD))
+
+_TAKE = Statement(
+    lambda insert: (
+        insert(caps)
+        .values(
+            tenant=bindparam("tenant"),
+            scope=bindparam("scope"),
+            period=bindparam("period"),
+            used=bindparam("amount"),
+        )
+        .on_conflict_do_update(
+            index_elements=[caps.c.tenant, caps.c.scope, caps.c.period],
+            set_={"used": caps.c.used + bindparam("amount")},
+            where=caps.c.used + bindparam("amount") <= bindparam("limit"),
+        )
+        .returning(caps.c.used)
+    )
+)
+_THIS_CAP = (
+    (caps.c.tenant == bindparam("tenant"))
+    & (caps.c.scope == bindparam("scope"))
+    & (caps.c.period == bindparam("period"))
+)
+# A reset may have emptied the cap while the sale was in flight: it never falls below nothing.
+_GIVE_BACK = Statement(
+    update(caps)
+    .where(_THIS_CAP)
+    .values(
+        used=case((caps.c.used > bindparam("amount"), caps.c.used - bindparam("amount")), else_=0),
+    )
+)
+_USED = Statement(select(caps.c.used).where(_THIS_CAP))
+_ALL_USED = Statement(
+    select(caps.c.scope, caps.c.period, caps.c.used)
+    .where(caps.c.tenant == bindparam("tenant"))
+    .order_by(caps.c.scope, caps.c.period)
+)
+
+_NEXT_TURN = Statement(
+    lambda insert: (
+        insert(turns)
+        .values(tenant=bindparam("tenant"), campaign_id=bindparam("campaign_id"), n=0)
+        .on_conflict_do_update(
+            index_elements=[turns.c.tenant, turns.c.campaign_id], set_={"n": turns.c.n + 1}
+        )
+        .returning(turns.c.n)
+    )
+)
+_REDEEM = Statement(
+    lambda insert: (
+        insert(redeemed)
+        .values(tenant=bindparam("tenant"), token_id=bindparam("token_id"), at=bindparam("at"))
+        .on_conflict_do_nothing(index_elements=[redeemed.c.tenant, redeemed.c.token_id])
+        .returning(redeemed.c.token_id)
+    )
+)
+
+
+def claim_persons(
+    connection: Connection,
+    tenant: str,
+    scope: str,
+    keys: Iterable[str],
+    *,
+    lead_id: str,
+    at: datetime,
+    cutoff: datetime,
+) -> Original | None:
+    """Claim every key for the lead, or none. Returns the lead that has one of them, None on success.
+
+    A key that was claimed at or before `cutoff` may be taken over. After a refusal nothing of the claim
+    stays, and the transaction goes on.
+    """
+    now, before = micros(at), micros(cutoff)
+    with connection.savepoint() as undo:
+        for key in sorted(set(keys)):
+            claimed = connection.row(
+                _CLAIM_PERSON,
+                tenant=tenant,
+                scope=scope,
+                key=key,
+                lead_id=lead_id,
+                buyer_id="",
+                now=now,
+                cutoff=before,
+            )
+            if claimed is None:
+                original = find_person(connection, tenant, scope, [key], cutoff)
+                undo()
+                return original
+    return None
+
+
+def find_person(
+    connection: Connection, tenant: str, scope: str, keys: Iterable[str], cutoff: datetime
+) -> Original | None:
+    """Return the lead that claimed one of the keys after `cutoff` (the first in key order)."""
+    before = micros(cutoff)
+    for key in sorted(set(keys)):
+        found = connection.row(_FIND_PERSON, tenant=tenant, scope=scope, key=key, cutoff=before)
+        if found is not None:
+            return Original(found[0], found[1], moment(found[2]))
+    return None
+
+
+def set_person_buyer(connection: Connection, tenant: str, lead_id: str, buyer_id: str) -> int:
+    """Record who bought the lead on every person it claimed. Returns how many those are."""
+    return connection.change(_SET_BUYER, tenant=tenant, of_lead=lead_id, bought_by=buyer_id)
+
+
+def release_persons(connection: Connection, tenant: str, lead_id: str) -> int:
+    """Give up every person that the lead claimed. Returns how many those were."""
+    return connection.change(_RELEASE, tenant=tenant, of_lead=lead_id)
+
+
+def _in_order(claims: Iterable[CapClaim]) -> list[CapClaim]:
+    return sorted(claims, key=lambda claim: (claim.scope, claim.period))
+
+
+def _take_one(connection: Connection, tenant: str, claim: CapClaim) -> bool:
+    # The statement's own condition speaks of a row that is there; the first claim of a period finds none.
+    if claim.amount > claim.limit:
+        return False
+    used = connection.row(
+        _TAKE,
+        tenant=tenant,
+        scope=claim.scope,
+        period=claim.period,
+        amount=claim.amount,
+        limit=claim.limit,
+    )
+    return used is not None
+
+
+def take(connection: Connection, tenant: str, claims: Sequence[CapClaim]) -> CapClaim | None:
+    """Take every claim, or none. Returns the claim whose cap has no room, None when all were taken."""
+    with connection.savepoint() as undo:
+        for claim in _in_order(claims):
+            if not _take_one(connection, tenant, claim):
+                undo()
+                return claim
+    return None
+
+
+def give_back(connection: Connection, tenant: str, claims: Iterable[CapClaim]) -> None:
+    for claim in _in_order(claims):
+        connection.change(
+            _GIVE_BACK, tenant=tenant, scope=claim.scope, period=claim.period, amount=claim.amount
+        )
+
+
+def usage(
+    connection: Connection, tenant: str, scopes_and_periods: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], int]:
+    """Return what was taken of each (scope, period), 0 where nothing was."""
+    return {
+        (scope, period): connection.value(_USED, tenant=tenant, scope=scope, period=period) or 0
+        for scope, period in scopes_and_periods
+    }
+
+
+def all_usage(connection: Connection, tenant: str) -> Mapping[tuple[str, str], int]:
+    """Return what was taken of every (scope, period) that the tenant ever took from."""
+    return {(scope, period): used for scope, period, used in connection.rows(_ALL_USED, tenant=tenant)}
+
+
+def next_turn(connection: Connection, tenant: str, campaign_id: str) -> int:
+    """Return 0, 1, 2 … : each number once per campaign."""
+    return int(connection.value(_NEXT_TURN, tenant=tenant, campaign_id=campaign_id))
+
+
+def redeem(connection: Connection, tenant: str, token_id: str, at: datetime) -> bool:
+    """Use up a ping token. Returns False when it was used before."""
+    return connection.row(_REDEEM, tenant=tenant, token_id=token_id, at=micros(at)) is not None

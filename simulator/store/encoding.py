@@ -1,0 +1,61 @@
+"""How moments and values become integers and text, and back. No statement, no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from simulator.routing.model import Bid, CapClaim, Lead
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Return microseconds since the epoch. A naive datetime is a TypeError: nobody knows when it was."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def optional_micros(moment: datetime | None) -> int | None:
+    return None if moment is None else micros(moment)
+
+
+def moment(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def optional_moment(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
+
+
+def text(value: Any) -> str:
+    """Return JSON. What JSON has no word for (a Decimal, say) is kept as its string."""
+    return orjson.dumps(value, default=str).decode()
+
+
+def parsed(value: str) -> Any:
+    return orjson.loads(value)
+
+
+def lead(value: str) -> Lead:
+    return Lead(**parsed(value))
+
+
+def bids(value: str) -> tuple[Bid, ...]:
+    return tuple(Bid(**{**each, "amount": Decimal(each["amount"])}) for each in parsed(value))
+
+
+def held(claims: Sequence[CapClaim], lead_id: str) -> str:
+    return text({"claims": claims, "lead_id": lead_id})
+
+
+def holding(value: str | None) -> tuple[tuple[CapClaim, ...], str]:
+    """Return the cap claims and the lead id that a sale in flight holds; nothing and "" when none does."""
+    if value is None:
+        return (), ""
+    found = parsed(value)
+    return tuple(CapClaim(**claim) for claim in found["claims"]), found["lead_id"]

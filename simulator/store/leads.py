@@ -1,0 +1,165 @@
+"""Leads as they were answered."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, insert, select, update
+
+from simulator.store import encoding
+from simulator.store.connection import Connection, Statement
+from simulator.store.encoding import micros, moment
+from simulator.store.records import LeadRecord
+from simulator.store.tables import leads
+
+_COLUMNS = tuple(column for column in leads.c if column.name != "number")
+_ADD = Statement(insert(leads).values({column.name: bindparam(column.name) for column in _COLUMNS}))
+_THIS = (leads.c.tenant == bindparam("tenant")) & (leads.c.id == bindparam("id"))
+_FIND = Statement(select(*_COLUMNS).where(_THIS))
+_SET_STATUS = Statement(
+    update(leads)
+    .where(_THIS)
+    .values(
+        status=bindparam("new_status"),
+        buyer_id=bindparam("new_buyer_id"),
+        price_cents=bindparam("new_price_cents"),
+    )
+)
+
+
+def add_lead(connection: Connection, lead: LeadRecord) -> None:
+    """Keep a lead. Raises the driver's integrity error (from `Store`: StoreError) when its id is taken."""
+    connection.change(
+        _ADD,
+        tenant=lead.tenant,
+        id=lead.id,
+        platform=lead.platform,
+        source_id=lead.source_id,
+        campaign_id=lead.campaign_id,
+        transaction_id=lead.transaction_id,
+        at=micros(lead.at),
+        status=lead.status,
+        buyer_id=lead.buyer_id,
+        price_cents=lead.price_cents,
+        is_test=int(lead.is_test),
+        is_duplicate=int(lead.is_duplicate),
+        phone=lead.phone,
+        email=lead.email,
+        values_json=encoding.text(lead.values),
+    )
+
+
+def set_lead_status(
+    connection: Connection,
+    tenant: str,
+    lead_id: str,
+    status: str,
+    *,
+    buyer_id: str = "",
+    price_cents: int | None = None,
+) -> bool:
+    """Say how a lead ended that was kept before it was decided. Returns False when there is no such lead."""
+    return bool(
+        connection.change(
+            _SET_STATUS,
+            tenant=tenant,
+            id=lead_id,
+            new_status=status,
+            new_buyer_id=buyer_id,
+            new_price_cents=price_cents,
+        )
+    )
+
+
+def _record(row: tuple[Any, ...]) -> LeadRecord:
+    (tenant, lead_id, platform, source_id, campaign_id, transaction_id, at, status, *rest) = row
+    (buyer_id, price_cents, is_test, is_duplicate, phone, email, values) = rest
+    return LeadRecord(
+        tenant=tenant,
+        id=lead_id,
+        platform=platform,
+        source_id=source_id,
+        campaign_id=campaign_id,
+        transaction_id=transaction_id,
+        at=moment(at),
+        status=status,
+        buyer_id=buyer_id,
+        price_cents=price_cents,
+        is_test=bool(is_test),
+        is_duplicate=bool(is_duplicate),
+        phone=phone,
+        email=email,
+        values=encoding.parsed(values),
+    )
+
+
+def lead(connection: Connection, tenant: str, lead_id: str) -> LeadRecord | None:
+    found = connection.row(_FIND, tenant=tenant, id=lead_id)
+    return None if found is None else _record(found)
+
+
+def _filtered(query: Select[Any], filters: frozenset[str]) -> Select[Any]:
+    for name in sorted(filters - {"after"}):
+        query = query.where(leads.c[name] == bindparam(name))
+    if "after" in filters:
+        last = select(leads.c.number).where(
+            leads.c.tenant == bindparam("tenant"), leads.c.id == bindparam("after")
+        )
+        query = query.where(leads.c.number < last.scalar_subquery())
+    return query
+
+
+@cache
+def _listing(filters: frozenset[str]) -> Statement:
+    query = select(*_COLUMNS).order_by(leads.c.number.desc()).limit(bindparam("limit"))
+    return Statement(_filtered(query, filters))
+
+
+@cache
+def _counting(filters: frozenset[str]) -> Statement:
+    return Statement(_filtered(select(func.count()).select_from(leads), filters))
+
+
+def _given(**filters: str | None) -> dict[str, str]:
+    return {name: value for name, value in filters.items() if value is not None}
+
+
+def leads_of(
+    connection: Connection,
+    tenant: str,
+    *,
+    platform: str | None = None,
+    source_id: str | None = None,
+    transaction_id: str | None = None,
+    status: str | None = None,
+    phone: str | None = None,
+    email: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> list[LeadRecord]:
+    """Return leads, newest first. `after` is the id of the last lead of the page before."""
+    given = _given(
+        tenant=tenant,
+        platform=platform,
+        source_id=source_id,
+        transaction_id=transaction_id,
+        status=status,
+        phone=phone,
+        email=email,
+        after=after,
+    )
+    return [_record(row) for row in connection.rows(_listing(frozenset(given)), **given, limit=limit)]
+
+
+def count_leads(
+    connection: Connection,
+    tenant: str,
+    *,
+    platform: str | None = None,
+    source_id: str | None = None,
+    status: str | None = None,
+    buyer_id: str | None = None,
+) -> int:
+    given = _given(tenant=tenant, platform=platform, source_id=source_id, status=status, buyer_id=buyer_id)
+    return int(connection.value(_counting(frozenset(given)), **given))

@@ -1,0 +1,221 @@
+"""Webhooks that are to be sent, and every attempt at it. When to try again is decided elsewhere.
+
+A delivery stays pending until an attempt is recorded, so a death between sending and recording sends it twice
+and never not at all. One sender per store: nothing here marks a delivery as being sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, exists, insert, select, update
+
+from simulator.store import encoding
+from simulator.store.connection import Connection, Statement
+from simulator.store.encoding import micros, moment, optional_micros, optional_moment
+from simulator.store.records import AttemptRecord, DeliveryRecord, DeliveryStatus
+from simulator.store.tables import PENDING, attempts, outbox
+
+_SENT = (
+    "tenant",
+    "platform",
+    "lead_id",
+    "buyer_id",
+    "event_id",
+    "url",
+    "body",
+    "headers_json",
+    "created_at",
+    "due_at",
+)
+_ADD = Statement(
+    insert(outbox)
+    .values(
+        {name: bindparam(name) for name in _SENT} | {"attempts": 0, "status": DeliveryStatus.PENDING.value}
+    )
+    .returning(outbox.c.id)
+)
+_THIS = (outbox.c.tenant == bindparam("tenant")) & (outbox.c.id == bindparam("delivery_id"))
+_FIND = Statement(select(outbox).where(_THIS))
+
+_older = outbox.alias("older")
+_OLDEST_OF_ITS_LEAD = ~exists().where(
+    _older.c.tenant == outbox.c.tenant,
+    _older.c.lead_id == outbox.c.lead_id,
+    _older.c.status == DeliveryStatus.PENDING.value,
+    _older.c.id < outbox.c.id,
+)
+_WAITING = (outbox.c.tenant == bindparam("tenant")) & PENDING & _OLDEST_OF_ITS_LEAD
+_IN_ORDER = (outbox.c.due_at, outbox.c.id)
+_DUE = Statement(
+    select(outbox)
+    .where(_WAITING, outbox.c.due_at <= bindparam("now"))
+    .order_by(*_IN_ORDER)
+    .limit(bindparam("limit"))
+)
+_NEXT = Statement(select(outbox.c.due_at).where(_WAITING).order_by(*_IN_ORDER).limit(1))
+_TENANTS = Statement(select(outbox.c.tenant).where(PENDING).distinct().order_by(outbox.c.tenant))
+
+_MARK = Statement(
+    update(outbox)
+    .where(_THIS)
+    .values(
+        attempts=outbox.c.attempts + 1,
+        status=bindparam("becomes"),
+        due_at=bindparam("next_due"),
+        delivered_at=bindparam("arrived"),
+    )
+    .returning(outbox.c.attempts)
+)
+_ATTEMPT = Statement(
+    insert(attempts).values(
+        {column.name: bindparam(column.name) for column in attempts.c if column.name != "id"}
+    )
+)
+_ATTEMPTS = Statement(
+    select(attempts.c.at, attempts.c.http_status, attempts.c.latency_ms, attempts.c.error, attempts.c.n)
+    .where(attempts.c.tenant == bindparam("tenant"), attempts.c.delivery_id == bindparam("delivery_id"))
+    .order_by(attempts.c.id)
+)
+_REPLAY = Statement(
+    update(outbox)
+    .where(_THIS)
+    .values(status=DeliveryStatus.PENDING.value, attempts=0, due_at=bindparam("now"), delivered_at=None)
+)
+
+
+def _record(row: tuple[Any, ...]) -> DeliveryRecord:
+    (number, tenant, platform, lead_id, buyer_id, event_id, url, body, headers, *rest) = row
+    (created_at, due_at, tried, status, delivered_at) = rest
+    return DeliveryRecord(
+        tenant=tenant,
+        platform=platform,
+        lead_id=lead_id,
+        buyer_id=buyer_id,
+        event_id=event_id,
+        url=url,
+        body=bytes(body),
+        created_at=moment(created_at),
+        due_at=moment(due_at),
+        headers=encoding.parsed(headers),
+        id=number,
+        attempts=tried,
+        status=DeliveryStatus(status),
+        delivered_at=optional_moment(delivered_at),
+    )
+
+
+def add_delivery(connection: Connection, delivery: DeliveryRecord) -> int:
+    """Put a webhook into the outbox, in the transaction of its lead. Returns its number."""
+    return int(
+        connection.value(
+            _ADD,
+            tenant=delivery.tenant,
+            platform=delivery.platform,
+            lead_id=delivery.lead_id,
+            buyer_id=delivery.buyer_id,
+            event_id=delivery.event_id,
+            url=delivery.url,
+            body=delivery.body,
+            headers_json=encoding.text(delivery.headers),
+            created_at=micros(delivery.created_at),
+            due_at=micros(delivery.due_at),
+        )
+    )
+
+
+def delivery(connection: Connection, tenant: str, delivery_id: int) -> DeliveryRecord | None:
+    found = connection.row(_FIND, tenant=tenant, delivery_id=delivery_id)
+    return None if found is None else _record(found)
+
+
+@cache
+def _listing(filters: frozenset[str]) -> Statement:
+    query = select(outbox).order_by(outbox.c.id).limit(bindparam("limit"))
+    for name in sorted(filters):
+        query = query.where(outbox.c[name] == bindparam(name))
+    return Statement(query.where(outbox.c.id > bindparam("after")))
+
+
+def deliveries(
+    connection: Connection,
+    tenant: str,
+    *,
+    lead_id: str | None = None,
+    status: DeliveryStatus | None = None,
+    limit: int = 100,
+    after: int = 0,
+) -> list[DeliveryRecord]:
+    """Return deliveries, oldest first. `after` is the number of the last one of the page before."""
+    filters = {"tenant": tenant}
+    if lead_id is not None:
+        filters["lead_id"] = lead_id
+    if status is not None:
+        filters["status"] = status.value
+    statement = _listing(frozenset(filters))
+    return [_record(row) for row in connection.rows(statement, **filters, limit=limit, after=after)]
+
+
+def due_deliveries(
+    connection: Connection, tenant: str, now: datetime, limit: int = 100
+) -> list[DeliveryRecord]:
+    """Return what may be sent now: of each lead only the oldest pending one, longest due first."""
+    return [_record(row) for row in connection.rows(_DUE, tenant=tenant, now=micros(now), limit=limit)]
+
+
+def next_due(connection: Connection, tenant: str) -> datetime | None:
+    """Return when something is due next, on the tenant's clock; None when nothing is pending."""
+    return optional_moment(connection.value(_NEXT, tenant=tenant))
+
+
+def tenants_with_deliveries(connection: Connection) -> list[str]:
+    """Return the tenants that have something pending: each has a clock of its own."""
+    return [tenant for (tenant,) in connection.rows(_TENANTS)]
+
+
+def record_attempt(
+    connection: Connection,
+    delivery: DeliveryRecord,
+    attempt: AttemptRecord,
+    becomes: DeliveryStatus,
+    due_at: datetime | None = None,
+) -> bool:
+    """Book an attempt and what it makes of the delivery; `due_at` is when a pending one is tried again.
+
+    The attempt's number is the store's to set. Returns False when the delivery was reset meanwhile.
+    """
+    arrived = attempt.at if becomes is DeliveryStatus.DELIVERED else None
+    n = connection.value(
+        _MARK,
+        tenant=delivery.tenant,
+        delivery_id=delivery.id,
+        becomes=becomes.value,
+        next_due=micros(due_at or delivery.due_at),
+        arrived=optional_micros(arrived),
+    )
+    if n is None:
+        return False
+    connection.change(
+        _ATTEMPT,
+        tenant=delivery.tenant,
+        delivery_id=delivery.id,
+        n=n,
+        at=micros(attempt.at),
+        http_status=attempt.http_status,
+        latency_ms=attempt.latency_ms,
+        error=attempt.error,
+    )
+    return True
+
+
+def attempts_at(connection: Connection, tenant: str, delivery_id: int) -> list[AttemptRecord]:
+    """Return every attempt, oldest first. Their numbers start again at 1 after a replay."""
+    found = connection.rows(_ATTEMPTS, tenant=tenant, delivery_id=delivery_id)
+    return [AttemptRecord(moment(at), *rest) for at, *rest in found]
+
+
+def replay(connection: Connection, tenant: str, delivery_id: int, now: datetime) -> bool:
+    """Make a delivery pending and due, whatever became of it. Returns False when there is none."""
+    return connection.change(_REPLAY, tenant=tenant, delivery_id=delivery_id, now=micros(now)) == 1

@@ -1,0 +1,164 @@
+"""Pings, and the life of each: remembered, claimed by one post, held while the sale is in flight, settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from simulator.routing.model import CapClaim
+from simulator.store import encoding
+from simulator.store.claims import give_back, release_persons
+from simulator.store.connection import Connection, Statement
+from simulator.store.encoding import micros, moment, optional_moment
+from simulator.store.records import PingRecord, PingStored
+from simulator.store.tables import UNSETTLED, pings
+
+_KEY = (pings.c.tenant, pings.c.platform, pings.c.transaction_id)
+_SENT = (
+    "source_id",
+    "campaign_id",
+    "at",
+    "expires_at",
+    "accepted",
+    "lead_json",
+    "bids_json",
+)
+
+_ADD = Statement(
+    lambda insert: (
+        insert(pings)
+        .values(
+            {column.name: bindparam(column.name) for column in _KEY}
+            | {name: bindparam(name) for name in _SENT}
+            | {"revision": 1}
+        )
+        .on_conflict_do_update(
+            index_elements=_KEY,
+            set_={name: bindparam(name) for name in _SENT} | {"revision": pings.c.revision + 1},
+            where=pings.c.claimed_at.is_(None) & (pings.c.source_id == bindparam("source_id")),
+        )
+        .returning(pings.c.revision)
+    )
+)
+_THIS = (
+    (pings.c.tenant == bindparam("tenant"))
+    & (pings.c.platform == bindparam("platform"))
+    & (pings.c.transaction_id == bindparam("transaction_id"))
+)
+_FIND = Statement(select(pings).where(_THIS))
+_LIST = Statement(
+    select(pings)
+    .where(pings.c.tenant == bindparam("tenant"))
+    .order_by(pings.c.at.desc(), pings.c.platform, pings.c.transaction_id)
+    .limit(bindparam("limit"))
+)
+_SAME = _THIS & (pings.c.revision == bindparam("seen"))
+_CLAIM = Statement(
+    update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now"))
+)
+_HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
+_SETTLE = Statement(
+    update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None)
+)
+_UNSETTLED = Statement(select(pings).where(UNSETTLED))
+
+
+def _record(row: tuple[Any, ...]) -> PingRecord:
+    (tenant, platform, transaction_id, source_id, campaign_id, at, expires_at, *rest) = row
+    (accepted, lead, bids, revision, held, claimed_at, answer) = rest
+    claims, lead_id = encoding.holding(held)
+    return PingRecord(
+        tenant=tenant,
+        platform=platform,
+        transaction_id=transaction_id,
+        source_id=source_id,
+        campaign_id=campaign_id,
+        at=moment(at),
+        expires_at=moment(expires_at),
+        accepted=bool(accepted),
+        lead=encoding.lead(lead),
+        bids=encoding.bids(bids),
+        revision=revision,
+        holding=claims,
+        held_lead_id=lead_id,
+        claimed_at=optional_moment(claimed_at),
+        answer=None if answer is None else encoding.parsed(answer),
+    )
+
+
+def add_ping(connection: Connection, ping: PingRecord) -> PingStored:
+    """Remember a ping.
+
+    A transaction id may come again, since the publisher may choose it: the newest ping of the same source
+    replaces the older one. A ping that was posted stays as it is, and so does another source's: REFUSED.
+    """
+    revision = connection.value(
+        _ADD,
+        tenant=ping.tenant,
+        platform=ping.platform,
+        transaction_id=ping.transaction_id,
+        source_id=ping.source_id,
+        campaign_id=ping.campaign_id,
+        at=micros(ping.at),
+        expires_at=micros(ping.expires_at),
+        accepted=int(ping.accepted),
+        lead_json=encoding.text(ping.lead),
+        bids_json=encoding.text(ping.bids),
+    )
+    if revision is None:
+        return PingStored.REFUSED
+    return PingStored.NEW if revision == 1 else PingStored.REPLACED
+
+
+def ping(connection: Connection, tenant: str, platform: str, transaction_id: str) -> PingRecord | None:
+    found = connection.row(_FIND, tenant=tenant, platform=platform, transaction_id=transaction_id)
+    return None if found is None else _record(found)
+
+
+def pings_of(connection: Connection, tenant: str, *, limit: int = 100) -> list[PingRecord]:
+    """Return the newest pings of a tenant, newest first."""
+    return [_record(row) for row in connection.rows(_LIST, tenant=tenant, limit=limit)]
+
+
+def _same(ping: PingRecord) -> dict[str, Any]:
+    return {
+        "tenant": ping.tenant,
+        "platform": ping.platform,
+        "transaction_id": ping.transaction_id,
+        "seen": ping.revision,
+    }
+
+
+def claim_ping(connection: Connection, ping: PingRecord, now: datetime) -> bool:
+    """Claim the ping that was read, for one post. Returns False when it was claimed or replaced meanwhile."""
+    return connection.change(_CLAIM, **_same(ping), now=micros(now)) == 1
+
+
+def hold(connection: Connection, ping: PingRecord, claims: Sequence[CapClaim], lead_id: str = "") -> bool:
+    """Note what the sale in flight has taken: cap claims, and the persons of `lead_id`.
+
+    This takes nothing. It is what `release_unsettled` gives back when the process dies before it settles.
+    """
+    return connection.change(_HOLD, **_same(ping), held=encoding.held(claims, lead_id)) == 1
+
+
+def settle_ping(connection: Connection, ping: PingRecord, answer: Mapping[str, Any]) -> bool:
+    """End the sale: keep what was answered, forget what was held (it is sold, or the caller gave it back)."""
+    return connection.change(_SETTLE, **_same(ping), answer=encoding.text(answer)) == 1
+
+
+def release_unsettled(connection: Connection) -> int:
+    """Give back what sales held that nobody will finish, and settle their pings as abandoned.
+
+    For a moment when no sale can be in flight: `Store.open` of a file calls it. Returns how many there were.
+    """
+    found = [_record(row) for row in connection.rows(_UNSETTLED)]
+    for each in found:
+        give_back(connection, each.tenant, each.holding)
+        if each.held_lead_id:
+            release_persons(connection, each.tenant, each.held_lead_id)
+        settle_ping(connection, each, {"abandoned": True})
+    return len(found)

@@ -1,0 +1,192 @@
+"""The store as its users see it: who may read and write when, and every operation by name. No SQL."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from simulator.store import claims, credentials, notes, outbox, tenants
+from simulator.store import leads as lead_table
+from simulator.store import pings as ping_table
+from simulator.store.connection import Connection
+from simulator.store.database import Database, StoreError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Transaction(Connection):
+    """Everything that can be done inside `Store.transaction`; reads see what it wrote."""
+
+    regenerate = credentials.regenerate
+    revoke = credentials.revoke
+    credential = credentials.credential
+    generation = credentials.generation
+    credentials = credentials.credentials_of
+
+    remembered = notes.remembered
+
+    add_ping = ping_table.add_ping
+    ping = ping_table.ping
+    claim_ping = ping_table.claim_ping
+    hold = ping_table.hold
+    settle_ping = ping_table.settle_ping
+    release_unsettled = ping_table.release_unsettled
+
+    add_lead = lead_table.add_lead
+    set_lead_status = lead_table.set_lead_status
+    lead = lead_table.lead
+    leads = lead_table.leads_of
+    count_leads = lead_table.count_leads
+
+    claim_persons = claims.claim_persons
+    find_person = claims.find_person
+    set_person_buyer = claims.set_person_buyer
+    release_persons = claims.release_persons
+    take = claims.take
+    give_back = claims.give_back
+    usage = claims.usage
+    next_turn = claims.next_turn
+    redeem = claims.redeem
+
+    add_delivery = outbox.add_delivery
+    delivery = outbox.delivery
+    record_attempt = outbox.record_attempt
+    replay = outbox.replay
+
+    reset = tenants.reset
+    forget_tenant = tenants.forget_tenant
+
+
+def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Store, P], R]:
+    @wraps(function)
+    def method(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with store.reading() as connection:
+            return function(connection, *args, **kwargs)
+
+    return method
+
+
+class Store:
+    """What the sandbox remembers, for one process with many threads.
+
+    One connection writes, under a lock that is held for a transaction; reads have connections of their own
+    and see what was committed. In memory there is one connection for all. What a transaction wrote is kept
+    when its `with` block has ended: answer after that.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.RLock()
+        self._writer = database.first(Transaction)
+        self._readers: deque[Connection] = deque()
+        self._closed = False
+
+    @classmethod
+    def open(cls, target: str | os.PathLike[str]) -> Store:
+        """Open a path, `:memory:` or a SQLAlchemy URL; make the database when there is none.
+
+        Sales that a killed process left in flight are released, unless the database may be shared by others.
+        A file belongs to one process. Raises StoreError with one line that says what to do.
+        """
+        database = Database.open(os.fspath(target))
+        store = cls(database)
+        if not database.is_shared:
+            with store.transaction() as tx:
+                tx.release_unsettled()
+        return store
+
+    @property
+    def place(self) -> str:
+        """Where the store is: a path, `:memory:`, or a URL without its password."""
+        return self._database.place
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Hold the write connection; commit at the end of the block, undo everything on an exception."""
+        with self._lock, self._refusals():
+            writer = self._writer
+            writer.begin()
+            try:
+                yield writer
+                writer.commit()
+            except BaseException:
+                # SQLite may have rolled back by itself, on a full disk for one.
+                with suppress(self._database.driver_error):
+                    writer.rollback()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Lend a connection for reads, one thread at a time. The operations below do this by themselves."""
+        if self._database.in_memory:
+            with self._lock, self._refusals():
+                yield self._writer
+            return
+        reader = self._borrowed()
+        try:
+            with self._refusals():
+                yield reader
+        finally:
+            self._returned(reader)
+
+    def _borrowed(self) -> Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._database.another(Connection)
+
+    def _returned(self, reader: Connection) -> None:
+        if self._closed:
+            reader.close()
+        else:
+            self._readers.append(reader)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreError(f"the store {self.place} is closed")
+        try:
+            yield
+        except self._database.driver_error as error:
+            raise StoreError(f"the store {self.place} refused: {error}") from error
+
+    def close(self) -> None:
+        """Close every connection, after the transaction that is under way. Closing twice is fine."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            while self._readers:
+                self._readers.pop().close()
+            self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    credential = _read(credentials.credential)
+    generation = _read(credentials.generation)
+    credentials = _read(credentials.credentials_of)
+    ping = _read(ping_table.ping)
+    pings = _read(ping_table.pings_of)
+    lead = _read(lead_table.lead)
+    leads = _read(lead_table.leads_of)
+    count_leads = _read(lead_table.count_leads)
+    find_person = _read(claims.find_person)
+    usage = _read(claims.usage)
+    all_usage = _read(claims.all_usage)
+    delivery = _read(outbox.delivery)
+    deliveries = _read(outbox.deliveries)
+    due_deliveries = _read(outbox.due_deliveries)
+    next_due = _read(outbox.next_due)
+    tenants_with_deliveries = _read(outbox.tenants_with_deliveries)
+    attempts = _read(outbox.attempts_at)
+    row_counts = _read(tenants.row_counts)

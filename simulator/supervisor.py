@@ -1,0 +1,135 @@
+"""Starts the simulator and the mock buyers as processes, waits until both answer, and ends both. No Flask."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from simulator.buyers import BuyerCalls, Call
+from simulator.settings import Settings
+
+START = 20.0  # seconds until both must answer
+GRACE = 4.0  # seconds that a program has to end
+
+
+class ChildError(Exception):
+    """A program that ended before it answered. `code` is its exit code, `said` what it wrote to stderr."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(said)
+        self.code = code
+        self.said = said
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    process: subprocess.Popen[bytes]
+    name: str
+
+
+class Supervisor:
+    """Owns two child processes and the pipe whose end tells them that their parent is gone."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+        self._pipe_read, self._pipe_write = os.pipe()
+        self._calls = BuyerCalls()
+
+    def start(self, settings: Settings) -> dict[str, Any]:
+        """Start both programs; return the simulator's welcome. Raises ChildError."""
+        settings = replace(settings, mock_buyers_url=self.start_mock_buyers(settings.host))
+        self.start_simulator(settings)
+        return self.wait_until_ready(settings)
+
+    def start_mock_buyers(self, host: str) -> str:
+        """Start the mock buyers on a free port of `host`; return their URL, which takes connections at once."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, 0), family=family, backlog=1024) as listening:
+            fd = listening.fileno()
+            self._start("mock buyers", ["mock_buyers", "--fd", str(fd)], (fd,))
+            port = listening.getsockname()[1]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start_simulator(self, settings: Settings) -> None:
+        arguments = ["simulator", "serve", "--host", settings.host, "--port", str(settings.port)]
+        arguments += ["--db", settings.database, "--boot", settings.boot, "--threads", str(settings.threads)]
+        arguments += ["--mock-buyers-url", settings.mock_buyers_url]
+        arguments += ["--config", str(settings.config)] if settings.config else []
+        self._start("simulator", arguments, ())
+
+    def _start(self, name: str, arguments: Sequence[str], fds: tuple[int, ...]) -> None:
+        command = [sys.executable, "-m", *arguments, "--parent-fd", str(self._pipe_read)]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(*fds, self._pipe_read),
+            start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor, which ends them in order
+        )
+        self.children.append(Child(process, name))
+
+    def wait_until_ready(self, settings: Settings) -> dict[str, Any]:
+        """Return the welcome once this very simulator answers. Raises ChildError when a child ended, or took too long."""
+        deadline = time.monotonic() + START
+        url = f"{settings.base_url}/__sandbox"
+        while time.monotonic() < deadline:
+            self.raise_if_ended()
+            [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
+            if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
+                [welcome] = self._calls.send([Call(f"{url}/welcome", b"", {}, 5.0, "GET")])
+                document: dict[str, Any] = orjson.loads(welcome.body)
+                return document
+            time.sleep(0.02)
+        raise ChildError(3, f"the sandbox did not answer within {START:.0f} seconds")
+
+    def raise_if_ended(self) -> None:
+        for child in self.children:
+            if (code := child.process.poll()) is not None:
+                said = child.process.stderr.read().decode("utf-8", "replace") if child.process.stderr else ""
+                raise ChildError(
+                    code if code > 0 else 3, said.strip() or f"the {child.name} ended unexpectedly"
+                )
+
+    def wait(self) -> None:
+        """Wait until a child ends, which it does on its own only when something is wrong."""
+        while True:
+            self.raise_if_ended()
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End the simulator first, so that its last webhooks find their receivers."""
+        for child in reversed(self.children):
+            if child.process.poll() is None:
+                child.process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.process.wait(GRACE)
+                if child.process.poll() is None:
+                    child.process.kill()
+                    child.process.wait()
+        self.children.clear()
+
+
+@contextlib.contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end things as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,100 @@
+"""Whose sandbox a request is in. The credential or link id is the namespace; nothing is decided here."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from simulator.clock import Clock
+from simulator.configuration.model import Sandbox
+from simulator.contract.account import Account, Source
+from simulator.contract.sandbox import PersonaWanted, PlatformSection, Surroundings
+from simulator.dice import Dice
+
+DEFAULT = "default"
+
+Generations = Callable[[str], Mapping[tuple[str, str], tuple[int, datetime]]]
+
+
+@dataclass
+class Tenant:
+    """One isolated sandbox: its file, its accounts by platform, its time, its chance."""
+
+    id: str
+    sandbox: Sandbox
+    since: datetime
+    clock: Clock
+    dice: Dice
+    read_file: Callable[[str], str]
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+
+    def surroundings(self, mock_buyers_url: str, generations: Generations) -> Surroundings:
+        return Surroundings(
+            tenant=self.id,
+            timezone=self.sandbox.timezone,
+            secret=f"{self.sandbox.secret} {self.id}".encode(),
+            since=self.since,
+            mock_buyers_url=mock_buyers_url,
+            suffix="" if self.id == DEFAULT else f"_{self.id}",
+            generations=generations(self.id),
+            read_file=self.read_file,
+        )
+
+
+class Tenants:
+    """The tenants of one simulator. Looking a caller up takes the same time whether or not the name is close."""
+
+    def __init__(self, mock_buyers_url: str, generations: Generations) -> None:
+        self._mock_buyers_url = mock_buyers_url
+        self._generations = generations
+        self._lock = threading.Lock()
+        self._tenants: dict[str, Tenant] = {}
+        self._callers: dict[tuple[str, bytes], tuple[Tenant, str]] = {}
+
+    def add(self, tenant: Tenant) -> None:
+        """Take in a tenant, or take in anew one whose file or credentials changed."""
+        around = tenant.surroundings(self._mock_buyers_url, self._generations)
+        tenant.accounts = {name: section.account(around) for name, section in sections(tenant.sandbox)}
+        with self._lock:
+            self._tenants[tenant.id] = tenant
+            kept = {key: entry for key, entry in self._callers.items() if entry[0].id != tenant.id}
+            for platform, account in tenant.accounts.items():
+                kept.update({(platform, _digest(name)): (tenant, name) for name in account.sources})
+            self._callers = kept  # swapped whole, so that a reader never sees half of it
+
+    def find(self, platform: str, caller: str) -> tuple[Tenant, Source | None]:
+        """Return the tenant that knows this caller, and the source; the default tenant when nobody does."""
+        entry = self._callers.get((platform, _digest(caller)))
+        if entry is None:
+            return self._tenants[DEFAULT], None
+        tenant, name = entry
+        return tenant, tenant.accounts[platform].sources[name]
+
+    @property
+    def default(self) -> Tenant:
+        return self._tenants[DEFAULT]
+
+    def get(self, tenant_id: str) -> Tenant | None:
+        return self._tenants.get(tenant_id)
+
+    def __iter__(self) -> Iterator[Tenant]:
+        return iter(tuple(self._tenants.values()))
+
+    def personas(self, tenant: Tenant) -> tuple[PersonaWanted, ...]:
+        around = tenant.surroundings(self._mock_buyers_url, self._generations)
+        return tuple(wanted for _, section in sections(tenant.sandbox) for wanted in section.personas(around))
+
+
+def sections(sandbox: Sandbox) -> Iterator[tuple[str, PlatformSection]]:
+    """Return each platform's section of a sandbox file with the platform's name."""
+    for name in type(sandbox).model_fields:
+        section = getattr(sandbox, name)
+        if isinstance(section, PlatformSection):
+            yield name, section
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

@@ -1,0 +1,113 @@
+"""One view for every operation of every vendor, built by looping over the contracts. No rules here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+
+from simulator.contract.account import Received
+from simulator.contract.model import ANY_OPERATION, Contract, Operation, in_force
+from simulator.exchange import Answer, Exchange
+from simulator.routing.model import Reason
+
+MAX_BODY = 1024 * 1024
+MAX_DRAINED = 16 * MAX_BODY  # read and thrown away, so that the caller gets to see the answer
+
+log = logging.getLogger(__name__)
+
+
+def register(app: Flask, contracts: Iterable[Contract], exchange: Exchange) -> None:
+    """Add every documented path, and the vendors' own answer to every other one."""
+    known = tuple(contracts)
+    for contract in known:
+        for operation in contract.operations:
+            for path, reading in {operation.path: "", **operation.aliases}.items():
+                _add(app, path, _view(contract, operation, reading, exchange))
+    _add(app, "/", _unknown_path(known, exchange))
+    _add(app, "/<path:anything>", _unknown_path(known, exchange))
+
+
+def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
+    endpoint = f"vendor {path}"
+    app.view_functions[endpoint] = view
+    # Any method: a wrong one is the vendor's row, in the vendor's envelope.
+    app.url_map.add(Rule(path, endpoint=endpoint, strict_slashes=False, merge_slashes=False))
+
+
+def _view(
+    contract: Contract, operation: Operation, reading: str, exchange: Exchange
+) -> Callable[..., Response]:
+    def view(**arguments: str) -> Response:
+        try:
+            if reading and not in_force(reading, exchange.tenants.default.accounts[contract.platform].words):
+                return _response(_not_found(contract, exchange))
+            return _response(exchange.answer(contract, operation, _received(arguments)))
+        except HTTPException:
+            raise
+        except Exception:
+            # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
+            log.exception("%s %s failed", contract.platform, operation.name)
+            return _response(
+                exchange.refuse(contract, operation.name, Reason.INTERNAL_ERROR, "Internal server error")
+            )
+
+    return view
+
+
+def _received(arguments: Mapping[str, str]) -> Received:
+    body, too_large = _body()
+    return Received(
+        method=request.method,
+        path=request.path,
+        arguments=arguments,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        query=request.query_string,
+        body=body,
+        body_too_large=too_large,
+    )
+
+
+def _body() -> tuple[bytes, bool]:
+    stream: Any = request.stream
+    body: bytes = stream.read(MAX_BODY + 1)
+    if len(body) <= MAX_BODY:
+        return body, False
+    drained = len(body)
+    while drained < MAX_DRAINED and (part := stream.read(MAX_BODY)):
+        drained += len(part)
+    return b"", True
+
+
+def _response(answer: Answer) -> Response:
+    body = orjson.dumps(answer.rendered.body)
+    response = Response(body, status=answer.row.http, content_type="application/json")
+    for name, value in answer.rendered.headers:
+        response.headers[name] = value
+    return response
+
+
+def _not_found(contract: Contract, exchange: Exchange) -> Answer:
+    return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, "No such endpoint")
+
+
+def _unknown_path(contracts: tuple[Contract, ...], exchange: Exchange) -> Callable[..., Response]:
+    def view(anything: str = "") -> Response:
+        return _response(_not_found(nearest(contracts, f"/{anything}"), exchange))
+
+    return view
+
+
+def nearest(contracts: tuple[Contract, ...], path: str) -> Contract:
+    """Return the contract whose paths begin most like this one; the first when none does."""
+
+    def shared(contract: Contract) -> int:
+        pairs = zip(contract.path_prefix.split("/"), path.split("/"), strict=False)
+        return next((n for n, (one, other) in enumerate(pairs) if one != other), 99)
+
+    return max(contracts, key=shared)
