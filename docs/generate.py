@@ -7,11 +7,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from simulator.contract.reference import status_codes_page
-from simulator.platforms import CONTRACTS
-
 FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))  # for whoever loads this file by its path, as the tests do
+
+import cli_page  # noqa: E402
+import configuration_page  # noqa: E402
+import readings_page  # noqa: E402
+
+from simulator.contract.reference import status_codes_page  # noqa: E402
+from simulator.platforms import CONTRACTS  # noqa: E402
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "cli.md": cli_page.page,
+    "configuration.md": configuration_page.page,
+    "readings.md": readings_page.page,
     "status-codes.md": lambda: status_codes_page(CONTRACTS),
 }
 

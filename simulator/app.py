@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
+from typing import Any
 
-import orjson
 from flask import Flask
 
-from simulator.buyers import BuyerCalls, Call
+from simulator.buyers import BuyerCalls
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
-from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice
 from simulator.exchange import Exchange
+from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.platforms import CONTRACTS
 from simulator.settings import Settings
 from simulator.store import Store
+from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import control, vendor_api
+from simulator.web import control, faults, state, vendor_api
+from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
-
-MOCK_BUYERS_START = 10.0  # seconds that they have to answer the introduction
 
 
 class CannotStartError(Exception):
@@ -38,26 +38,60 @@ def create(settings: Settings) -> Flask:
     store = Store.open(settings.database)
     calls = BuyerCalls()
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
-    tenant = _default_tenant(settings, store)
-    tenants.add(tenant)
-    if settings.mock_buyers_url:
-        introduce(settings.mock_buyers_url, tenants.personas(tenant), calls)
     courier = Courier(tenants, store, calls, CONTRACTS)
-    exchange = Exchange(tenants, store, calls, courier.announce)
+    exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
+    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
+    _take_in(tenancy, _default_tenant(settings, store))
+    for name, document in store.saved_tenants():
+        if name != DEFAULT:
+            _take_in(tenancy, restored(name, document))
     app = Flask("leadsandbox", static_folder=None)
-    app.register_blueprint(control.blueprint(_welcome(settings, store, tenant), settings.boot))
+    introduce = _introduce(settings, store, tenants)
+    parts = [
+        faults.blueprint(tenants, CONTRACTS),
+        tenancy_routes.blueprint(tenancy, courier, introduce, lambda _tenant: 0),
+        state.blueprint(tenants, store, courier),
+    ]
+    control.register(
+        app,
+        parts,
+        introduce=introduce,
+        boot=settings.boot,
+        token=settings.control_token,
+    )
     vendor_api.register(app, CONTRACTS.values(), exchange)
     courier.start()
     return app
 
 
-def _welcome(settings: Settings, store: Store, tenant: Tenant) -> Welcome:
+def _limiter(settings: Settings) -> Limiter:
+    try:
+        return open_limiter(settings.limits_state)
+    except LimiterUnavailableError as error:
+        raise CannotStartError(f"{error}; see --limits-state") from error
+
+
+def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
+    tenancy.tenants.add(tenant)
+    try:
+        tenancy.introduce(tenant)
+    except (PersonaError, UnreachableBuyersError) as error:
+        raise CannotStartError(str(error)) from None
+
+
+def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Callable[[str], dict[str, Any]]:
     facts = {
         "mock_buyers": settings.mock_buyers_url,
         "database": store.place,
         "version": version("leadsandbox"),
     }
-    return Welcome(settings.base_url, tenant, CONTRACTS, facts)
+
+    def introduce(name: str) -> dict[str, Any]:
+        tenant = tenants.get(name)
+        assert tenant is not None  # the caller looked
+        return Welcome(settings.base_url, tenant, CONTRACTS, facts).document()
+
+    return introduce
 
 
 def _default_tenant(settings: Settings, store: Store) -> Tenant:
@@ -65,6 +99,9 @@ def _default_tenant(settings: Settings, store: Store) -> Tenant:
     clock = Clock()
     with store.transaction() as tx:
         since = datetime.fromisoformat(tx.remembered("since", clock.now().isoformat()))
+    known = dict(store.saved_tenants()).get(DEFAULT)
+    if known is not None:  # its clock was moved; a restart goes on from there
+        clock.restore(known["clock"])
     return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file)
 
 
@@ -74,23 +111,3 @@ def _generations(store: Store) -> Callable[[str], Mapping[tuple[str, str], tuple
         return {(item.owner, item.kind): (item.generation, item.issued_at) for item in found}
 
     return read
-
-
-def introduce(url: str, personas: tuple[PersonaWanted, ...], calls: BuyerCalls) -> None:
-    """Tell the mock buyers who they are. Raises CannotStartError with what they had to say against it."""
-    wanted = [
-        Call(
-            f"{url}/__buyers/{item.platform}/{item.tenant}/{item.buyer_id}",
-            orjson.dumps(dict(item.document)),
-            {"Content-Type": "application/json"},
-            MOCK_BUYERS_START,
-            "PUT",
-        )
-        for item in personas
-    ]
-    for item, reply in zip(personas, calls.send(wanted), strict=True):
-        if reply.failure:
-            raise CannotStartError(f"the mock buyers at {url} do not answer: {reply.detail}")
-        if reply.status >= 400:
-            said = reply.body.decode("utf-8", "replace")[:500]
-            raise CannotStartError(f"the persona of buyer {item.buyer_id} is not one: {said}")

@@ -13,7 +13,7 @@ import pycurl
 
 MAX_ANSWER = 64 * 1024
 IDLE_HANDLES = 64  # kept per thread, with their open connections
-LONGEST_WAIT = 1.0  # seconds between looks at the deadline
+LONGEST_WAIT = 1.0  # seconds between looks at the transfers where libcurl names no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class _Transfer:
         self.handle = handle
         self._parts: list[bytes] = []
         self._size = 0
-        handle.setopt(pycurl.URL, call.url)
+        # As bytes, without NUL: pycurl raises for what libcurl would only fail to reach, and a buyer may cost no ping.
+        handle.setopt(pycurl.URL, call.url.encode("utf-8", "replace").replace(b"\0", b"%00"))
         if call.method == "GET":
             handle.setopt(pycurl.HTTPGET, 1)
         else:
@@ -59,9 +60,7 @@ class _Transfer:
             handle.setopt(pycurl.POSTFIELDS, call.body)
         handle.setopt(pycurl.CUSTOMREQUEST, call.method)
         # An empty Expect stops libcurl from waiting for a 100 that small servers never send.
-        handle.setopt(
-            pycurl.HTTPHEADER, ["Expect:", *(f"{name}: {value}" for name, value in call.headers.items())]
-        )
+        handle.setopt(pycurl.HTTPHEADER, ["Expect:", *(f"{name}: {value}" for name, value in call.headers.items())])
         handle.setopt(pycurl.TIMEOUT_MS, max(1, int(call.timeout * 1000)))
         handle.setopt(pycurl.WRITEFUNCTION, self._receive)
 
@@ -121,15 +120,21 @@ def _run(multi: pycurl.CurlMulti) -> None:
         if not running:
             return
         # select(2) cannot watch descriptors past 1023 and says -1 at once; then a short sleep is the poll.
-        if multi.select(LONGEST_WAIT) == -1:
+        if multi.select(_pause(multi)) == -1:
             time.sleep(0.001)
+
+
+def _pause(multi: pycurl.CurlMulti) -> float:
+    """Return the seconds until libcurl has something to do without hearing from anybody: a deadline, mostly."""
+    milliseconds = multi.timeout()
+    return LONGEST_WAIT if milliseconds < 0 else min(LONGEST_WAIT, milliseconds / 1000)
 
 
 def _outcomes(multi: pycurl.CurlMulti) -> dict[pycurl.Curl, tuple[int, str]]:
     found: dict[pycurl.Curl, tuple[int, str]] = {}
     while True:
         queued, done, failed = multi.info_read()
-        found.update({handle: (0, "") for handle in done})
+        found.update(dict.fromkeys(done, (0, "")))
         found.update({handle: (code, message) for handle, code, message in failed})
         if not queued:
             return found
@@ -139,8 +144,5 @@ def encoded(fields: Mapping[str, object], *, form: bool) -> tuple[bytes, str]:
     """Return a body and its content type."""
     if not form:
         return orjson.dumps(fields), "application/json"
-    words = {
-        key: value if isinstance(value, str) else orjson.dumps(value).decode()
-        for key, value in fields.items()
-    }
+    words = {key: value if isinstance(value, str) else orjson.dumps(value).decode() for key, value in fields.items()}
     return urlencode(words).encode(), "application/x-www-form-urlencoded"

@@ -66,6 +66,8 @@ def _server_options(command: F) -> F:
         click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
                      envvar="LEADSANDBOX_THREADS", show_envvar=True,
                      help="Requests worked on at once; each may wait for buyers."),
+        click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
+                     help="File or redis:// URL, for simulators that share rate limits. Default: this process."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -75,7 +77,8 @@ def _server_options(command: F) -> F:
 @main.command()
 @_server_options
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
-def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool) -> None:
+def up(*, config: Path | None, host: str, port: int, db: str, threads: int, limits_state: str, as_json: bool
+) -> None:
     """Start the simulator and its mock buyers, and keep them running until Ctrl-C.
 
     Prints the base URL, every id, token and key, and one curl per endpoint.
@@ -84,15 +87,15 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
     from simulator.app import CannotStartError
     from simulator.serving import reserve
 
-    manager = supervisor.Supervisor()
+    programs = supervisor.Supervisor()
     with supervisor.signals_as_interrupts():
         try:
             with reserve(host, port) as held:
-                settings = _settings(config, host, held.getsockname()[1], db, threads)
+                settings = _settings(config, host, held.getsockname()[1], db, threads, limits_state=limits_state)
                 with _waiting("starting the sandbox", quiet=as_json):
-                    welcome = manager.start(settings)
+                    welcome = programs.start(settings)
                 _show(welcome, as_json=as_json)
-                manager.wait()
+                programs.wait()
         except KeyboardInterrupt:
             if not as_json:
                 click.echo("\nstopping", err=True)
@@ -101,7 +104,7 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
         except CannotStartError as error:
             _leave(CANNOT_START, f"leadsandbox: {error}")
         finally:
-            manager.stop()
+            programs.stop()
 
 
 @main.command()
@@ -116,6 +119,7 @@ def serve(
     port: int,
     db: str,
     threads: int,
+    limits_state: str,
     mock_buyers_url: str,
     boot: str,
     parent_fd: int | None,
@@ -127,12 +131,13 @@ def serve(
     from simulator.store import StoreError
 
     try:
-        settings = _settings(config, host, port, db, threads, mock_buyers_url=mock_buyers_url, boot=boot)
+        more = {"limits_state": limits_state, "mock_buyers_url": mock_buyers_url, "boot": boot}
+        settings = _settings(config, host, port, db, threads, **more)
         if boot:  # the supervisor holds the port already
             serving.serve(settings, parent_fd)
         else:
             with serving.reserve(host, port) as held:
-                serving.serve(_settings(config, host, held.getsockname()[1], db, threads, mock_buyers_url=mock_buyers_url))
+                serving.serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
     except ConfigurationError as error:
         _leave(USAGE, *map(str, error.problems))
     except (StoreError, CannotStartError) as error:

@@ -39,7 +39,7 @@ def specifications(sandbox: Sandbox, read_file: Callable[[str], str]) -> list[Po
 def _of(contract: Contract, tenant: Tenant, platform: str) -> Iterator[PostingSpecification]:
     for source in tenant.accounts[platform].sources.values():
         for terms in source.terms.values():
-            for operation in contract.operations:
+            for operation in filter(lambda item: item.takes_lead, contract.operations):
                 schema = request_schema(contract, terms, operation.name)
                 yield PostingSpecification(contract, source, operation, terms, schema)
 

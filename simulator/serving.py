@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -12,10 +13,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from simulator.configuration import sandboxes
 from simulator.app import CannotStartError, create
+from simulator.configuration import sandboxes
 from simulator.settings import Settings
 from simulator.store import Store
+
+KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
 
 
 def serve(settings: Settings, parent_fd: int | None = None) -> None:
@@ -39,7 +42,7 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         blocking_threads_idle_timeout=600,
         log_level=LogLevels.warning,
         websockets=False,
-        workers_kill_timeout=3,
+        workers_kill_timeout=KILL_AFTER,
     )
     server.on_startup(partial(_end_with_parent, parent_fd))
     try:
@@ -49,9 +52,10 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
 
 
 def _load(settings: Settings) -> Any:
+    threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
     try:
         return create(settings)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
         os.kill(os.getppid(), signal.SIGTERM)
@@ -67,13 +71,9 @@ def sole_use_of(database: str) -> FileLock:
     try:
         lock.acquire()
     except Timeout:
-        raise CannotStartError(
-            f"another sandbox uses {database}; stop it, or choose another file with --db"
-        ) from None
+        raise CannotStartError(f"another sandbox uses {database}; stop it, or choose another file with --db") from None
     except OSError as error:
-        raise CannotStartError(
-            f"cannot write {path}: {error.strerror}; choose another file with --db"
-        ) from error
+        raise CannotStartError(f"cannot write {path}: {error.strerror}; choose another file with --db") from error
     return lock
 
 
@@ -110,3 +110,11 @@ def _end_with_parent(parent_fd: int | None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent watch", daemon=True).start()
+
+
+def _end_with_server() -> None:
+    """End the worker when the process that started it is gone: it would go on writing to a file it no longer holds."""
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os._exit(3)

@@ -15,6 +15,8 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 class Settings:
     """One simulator. `database` is a path, `:memory:` or a URL; `config` None means the built-in sandbox.
 
+    `limits_state` is "" for rate limits of this process alone, else a file or a Redis URL that others share.
+
     `boot` is a nonce that only this start knows, for telling it from another server on the same port.
     """
 
@@ -24,6 +26,8 @@ class Settings:
     config: Path | None = None
     mock_buyers_url: str = ""
     threads: int = 32
+    limits_state: str = ""
+    control_token: str = ""
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property

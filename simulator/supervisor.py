@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -19,7 +21,9 @@ from simulator.buyers import BuyerCalls, Call
 from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
-GRACE = 4.0  # seconds that a program has to end
+GRACE = 3.0  # seconds that a program has to end
+TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
+KEPT = 200  # lines of stderr that explain a start that failed
 
 
 class ChildError(Exception):
@@ -31,10 +35,53 @@ class ChildError(Exception):
         self.said = said
 
 
+class Murmur:
+    """What a child says on stderr: kept until it is ready, passed on after that.
+
+    It is read all the time, since a child that logs into a full pipe stops in the middle of its work.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._kept: deque[str] = deque(maxlen=KEPT)
+        self._passes_on = False
+        self._thread = threading.Thread(target=self._run, name="stderr", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for line in self._stream:
+            text = line.decode("utf-8", "replace")
+            with self._lock:
+                if self._passes_on:
+                    _print(text)
+                else:
+                    self._kept.append(text)
+
+    def pass_on(self) -> None:
+        with self._lock:
+            _print("".join(self._kept))
+            self._kept.clear()
+            self._passes_on = True
+
+    def kept(self) -> str:
+        # Not for ever: a grandchild may outlive the child and hold the pipe.
+        self._thread.join(1.0)
+        with self._lock:
+            return "".join(self._kept).strip()
+
+
+def _print(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     process: subprocess.Popen[bytes]
     name: str
+    murmur: Murmur
 
 
 class Supervisor:
@@ -65,11 +112,12 @@ class Supervisor:
         arguments += ["--db", settings.database, "--boot", settings.boot, "--threads", str(settings.threads)]
         arguments += ["--mock-buyers-url", settings.mock_buyers_url]
         arguments += ["--config", str(settings.config)] if settings.config else []
+        arguments += ["--limits-state", settings.limits_state] if settings.limits_state else []
         self._start("simulator", arguments, ())
 
     def _start(self, name: str, arguments: Sequence[str], fds: tuple[int, ...]) -> None:
         command = [sys.executable, "-m", *arguments, "--parent-fd", str(self._pipe_read)]
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  our own programs
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -77,10 +125,11 @@ class Supervisor:
             pass_fds=(*fds, self._pipe_read),
             start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor, which ends them in order
         )
-        self.children.append(Child(process, name))
+        assert process.stderr is not None  # it is a pipe
+        self.children.append(Child(process, name, Murmur(process.stderr)))
 
     def wait_until_ready(self, settings: Settings) -> dict[str, Any]:
-        """Return the welcome once this very simulator answers. Raises ChildError when a child ended, or took too long."""
+        """Return the welcome once this very simulator answers. Raises ChildError when a child ended or is late."""
         deadline = time.monotonic() + START
         url = f"{settings.base_url}/__sandbox"
         while time.monotonic() < deadline:
@@ -89,17 +138,18 @@ class Supervisor:
             if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
                 [welcome] = self._calls.send([Call(f"{url}/welcome", b"", {}, 5.0, "GET")])
                 document: dict[str, Any] = orjson.loads(welcome.body)
+                for child in self.children:
+                    child.murmur.pass_on()
                 return document
             time.sleep(0.02)
-        raise ChildError(3, f"the sandbox did not answer within {START:.0f} seconds")
+        raise ChildError(3, f"leadsandbox: the sandbox did not answer within {START:.0f} seconds")
 
     def raise_if_ended(self) -> None:
         for child in self.children:
             if (code := child.process.poll()) is not None:
-                said = child.process.stderr.read().decode("utf-8", "replace") if child.process.stderr else ""
-                raise ChildError(
-                    code if code > 0 else 3, said.strip() or f"the {child.name} ended unexpectedly"
-                )
+                said = child.murmur.kept()
+                known = code in TOLD_BY_CODE and said
+                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} ended unexpectedly")
 
     def wait(self) -> None:
         """Wait until a child ends, which it does on its own only when something is wrong."""

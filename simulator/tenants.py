@@ -13,6 +13,7 @@ from simulator.configuration.model import Sandbox
 from simulator.contract.account import Account, Source
 from simulator.contract.sandbox import PersonaWanted, PlatformSection, Surroundings
 from simulator.dice import Dice
+from simulator.triggers.arming import Faults
 
 DEFAULT = "default"
 
@@ -30,6 +31,7 @@ class Tenant:
     dice: Dice
     read_file: Callable[[str], str]
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
 
     def surroundings(self, mock_buyers_url: str, generations: Generations) -> Surroundings:
         return Surroundings(
@@ -64,6 +66,11 @@ class Tenants:
             for platform, account in tenant.accounts.items():
                 kept.update({(platform, _digest(name)): (tenant, name) for name in account.sources})
             self._callers = kept  # swapped whole, so that a reader never sees half of it
+
+    def remove(self, tenant_id: str) -> None:
+        with self._lock:
+            self._tenants.pop(tenant_id, None)
+            self._callers = {key: entry for key, entry in self._callers.items() if entry[0].id != tenant_id}
 
     def find(self, platform: str, caller: str) -> tuple[Tenant, Source | None]:
         """Return the tenant that knows this caller, and the source; the default tenant when nobody does."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from simulator.buyers import BuyerCalls, Call, Reply
 from simulator.contract.model import Contract
@@ -13,25 +18,112 @@ from simulator.store import AttemptRecord, DeliveryRecord, DeliveryStatus, Store
 from simulator.tenants import Tenant, Tenants
 
 TIMEOUT = 5.0  # seconds that a receiver has
-BATCH = 32  # deliveries sent side by side
+BATCH = 32  # deliveries sent side by side to one receiver
+LANES = 32  # receivers served side by side
 IDLE = 1.0  # seconds between looks when nothing was announced
-FIRST_RETRY = timedelta(seconds=30)
-GIVE_UP_AFTER = timedelta(days=3)  # /blog/lead-distribution-webhook: at least three days
-LONGEST_PAUSE = timedelta(hours=6)
+STOPPING = 0.5  # seconds that what is on its way has at the end
+NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
+
+Receiver = tuple[str, str]
+OnDelivery = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
 
 
+def _curve(first: timedelta, longest: timedelta, whole: timedelta) -> tuple[timedelta, ...]:
+    pauses: list[timedelta] = []
+    left = whole
+    while left:
+        pauses.append(min(first * 2 ** len(pauses), longest, left))
+        left -= pauses[-1]
+    return tuple(pauses)
+
+
+PAUSES = _curve(timedelta(seconds=30), timedelta(hours=6), timedelta(days=3))
+"""How long to wait after each failed attempt. /blog/lead-distribution-webhook: exponential, at least three days.
+Ours: the first pause, the longest, and that the last attempt comes when three days are full."""
+
+
+def retry_after(attempts: int) -> timedelta | None:
+    """Return the pause after so many failed attempts; None when that was the last one."""
+    return PAUSES[attempts - 1] if attempts <= len(PAUSES) else None
+
+
+class _Lanes:
+    """Who may send: one thread for each receiver, and none while somebody has the tenant for himself."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._busy: dict[str, set[Receiver]] = {}
+        self._alone: dict[str, int] = {}
+        self.count = 0
+
+    @contextmanager
+    def alone(self, tenant: str) -> Iterator[None]:
+        me = threading.get_ident()
+        with self._changed:
+            nested = self._alone.get(tenant) == me
+            if not nested:
+                self._changed.wait_for(lambda: tenant not in self._alone)
+                self._alone[tenant] = me
+                self._changed.wait_for(lambda: tenant not in self._busy)
+        try:
+            yield
+        finally:
+            if not nested:
+                with self._changed:
+                    del self._alone[tenant]
+                    self._changed.notify_all()
+
+    def begin(self, tenant: str, receiver: Receiver) -> bool:
+        with self._changed:
+            busy = self._busy.get(tenant, set())
+            if tenant in self._alone or receiver in busy or self.count >= LANES:
+                return False
+            self._busy[tenant] = busy | {receiver}
+            self.count += 1
+            return True
+
+    def end(self, tenant: str, receiver: Receiver) -> None:
+        with self._changed:
+            self._busy[tenant] -= {receiver}
+            self.count -= 1
+            if not self._busy[tenant]:
+                del self._busy[tenant]
+            self._changed.notify_all()
+
+    def idle(self, patience: float) -> bool:
+        """Wait until nothing is on its way; return False when that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.count == 0, patience)
+
+
 class Courier:
-    """One thread that empties the outbox of every tenant, in sandbox time."""
+    """Empties the outbox of every tenant, in sandbox time.
+
+    One thread looks who has something to receive; others send, one for each receiver at a time, so that a
+    receiver that hangs holds up nobody else. `on_delivery` is told of each attempt, after it was recorded, by
+    the sending thread; it must neither raise nor wait.
+    """
 
     def __init__(
-        self, tenants: Tenants, store: Store, calls: BuyerCalls, contracts: Mapping[str, Contract]
+        self,
+        tenants: Tenants,
+        store: Store,
+        calls: BuyerCalls,
+        contracts: Mapping[str, Contract],
+        on_delivery: OnDelivery | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._tenants = tenants
         self._store = store
         self._calls = calls
         self._contracts = contracts
+        self._on_delivery = on_delivery
+        self._timeout = timeout
+        self._lanes = _Lanes()
+        self._jobs: queue.SimpleQueue[tuple[Tenant, Receiver] | None] = queue.SimpleQueue()
+        self._workers = 0
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
@@ -44,40 +136,100 @@ class Courier:
         if not self._wake.is_set():
             self._wake.set()
 
-    def stop(self) -> None:
-        """Finish the batch that is on its way and end."""
+    def stop(self, patience: float = STOPPING) -> None:
+        """Send nothing more, and give what is on its way `patience` seconds.
+
+        What takes longer counts as not sent, so that the next start sends it again.
+        """
+        ends = time.monotonic() + patience
         self._stopped.set()
         self._wake.set()
-        self._thread.join(TIMEOUT + 1)
+        if self._thread.is_alive():
+            self._thread.join(patience)
+        self._lanes.idle(max(0.0, ends - time.monotonic()))
+        for _ in range(self._workers):
+            self._jobs.put(None)
+
+    def sole_sender(self, tenant_id: str) -> AbstractContextManager[None]:
+        """Keep everybody else from delivering for the tenant, once what is on its way was recorded.
+
+        For whoever moves its clock or replaces its state. Enter it before a transaction, never inside one: what
+        is on its way needs the store. The same thread may enter it again.
+        """
+        return self._lanes.alone(tenant_id)
+
+    def replay(self, tenant: Tenant, delivery_id: int) -> bool:
+        """Send a delivery again, with the same event id, whatever became of it. Returns False when there is none."""
+        with self._store.transaction() as tx:
+            found = tx.replay(tenant.id, delivery_id, tenant.clock.now())
+        self.announce()
+        return found
+
+    def deliver_due(self, tenant: Tenant) -> Counter[DeliveryStatus]:
+        """Attempt a batch of what is due now; return what became of it, nothing when nothing is due."""
+        with self._lanes.alone(tenant.id):
+            return self._send(tenant, self._store.due_deliveries(tenant.id, tenant.clock.now(), BATCH))
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._wake.clear()
             try:
-                busy = sum(self.deliver_due(tenant) for tenant in self._tenants) > 0
+                for tenant in self._tenants:
+                    self._look_after(tenant)
             except StoreError:
-                log.exception("the outbox could not be read or written; trying again")
-                busy = False
-            if not busy:
-                self._wake.wait(IDLE)
+                log.exception("the outbox could not be read; trying again")
+            self._wake.wait(IDLE)
 
-    def deliver_due(self, tenant: Tenant) -> int:
-        """Send one batch of what is due; return how many were sent."""
-        due = self._store.due_deliveries(tenant.id, tenant.clock.now(), limit=BATCH)
-        if due:
-            self._send(tenant, due)
-        return len(due)
+    def _look_after(self, tenant: Tenant) -> None:
+        for receiver in self._store.receivers(tenant.id):
+            due = self._store.due_deliveries(tenant.id, tenant.clock.now(), 1, receiver)
+            if due and not self._stopped.is_set() and self._lanes.begin(tenant.id, receiver):
+                self._jobs.put((tenant, receiver))
+                self._hire()
 
-    def _send(self, tenant: Tenant, due: Sequence[DeliveryRecord]) -> None:
+    def _hire(self) -> None:
+        # As many threads as there ever were lanes at once; each keeps its connections open.
+        if self._workers < self._lanes.count:
+            self._workers += 1
+            threading.Thread(target=self._work, name=f"webhooks {self._workers}", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while job := self._jobs.get():
+                self._serve(*job)
+        finally:
+            self._workers -= 1
+
+    def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
+        try:
+            # Read again: since it was looked at, somebody else may have been the sole sender.
+            self._send(tenant, self._store.due_deliveries(tenant.id, tenant.clock.now(), BATCH, receiver))
+            self._wake.set()
+        except StoreError:
+            # Nobody is woken: what can't be recorded must not be sent over and over.
+            if not self._stopped.is_set():
+                log.exception("deliveries could not be read or recorded; trying again")
+        finally:
+            self._lanes.end(tenant.id, receiver)
+
+    def _send(self, tenant: Tenant, due: Sequence[DeliveryRecord]) -> Counter[DeliveryStatus]:
+        if not due:
+            return Counter()
         at = tenant.clock.now()
-        replies = self._calls.send([self._call(tenant, delivery) for delivery in due])
+        replies = self._calls.send([self._call(tenant, delivery, at) for delivery in due])
+        made = [_attempted(delivery, reply, at) for delivery, reply in zip(due, replies, strict=True)]
         with self._store.transaction() as tx:
-            for delivery, reply in zip(due, replies, strict=True):
-                attempt = AttemptRecord(at, reply.status or None, reply.latency_ms, _error(reply))
-                due_at = at + retry_after(delivery.attempts + 1)
-                tx.record_attempt(delivery, attempt, _becomes(delivery, reply, due_at), due_at)
+            kept = [
+                (delivery, *attempt)
+                for delivery, attempt in zip(due, made, strict=True)
+                if tx.record_attempt(delivery, *attempt)
+            ]
+        if self._on_delivery is not None:
+            for delivery, attempt, becomes, due_at in kept:
+                self._on_delivery(_event(delivery, attempt, becomes, due_at))
+        return Counter(becomes for _, becomes, _ in made)
 
-    def _call(self, tenant: Tenant, delivery: DeliveryRecord) -> Call:
+    def _call(self, tenant: Tenant, delivery: DeliveryRecord, at: datetime) -> Call:
         account = tenant.accounts[delivery.platform]
         wire = self._contracts[delivery.platform].webhook_wire
         assert wire is not None  # only a platform with webhooks writes to the outbox
@@ -85,24 +237,45 @@ class Courier:
         buyer = account.buyers.get(delivery.buyer_id)
         secret = buyer.webhook.secret if buyer and buyer.webhook else ""
         url = buyer.webhook.url if buyer and buyer.webhook else delivery.url
-        headers = wire.headers(account.readings, secret, delivery.body, delivery.event_id, tenant.clock.now())
-        return Call(url, delivery.body, {**headers, **delivery.headers}, TIMEOUT)
+        headers = wire.headers(account.readings, secret, delivery.body, delivery.event_id, at)
+        return Call(url, delivery.body, {**headers, NOW_HEADER: at.isoformat(), **delivery.headers}, self._timeout)
 
 
-def retry_after(attempts: int) -> timedelta:
-    """Return the pause after so many failed attempts: 30 s, doubling, at most 6 h. Ours: the blog gives no curve."""
-    doubled: timedelta = FIRST_RETRY * (1 << min(attempts - 1, 20))
-    return min(doubled, LONGEST_PAUSE)
-
-
-def _becomes(delivery: DeliveryRecord, reply: Reply, due_at: datetime) -> DeliveryStatus:
-    if 200 <= reply.status <= 299:
-        return DeliveryStatus.DELIVERED
-    over = due_at - delivery.created_at > GIVE_UP_AFTER
-    return DeliveryStatus.GIVEN_UP if over else DeliveryStatus.PENDING
+def _attempted(
+    delivery: DeliveryRecord, reply: Reply, at: datetime
+) -> tuple[AttemptRecord, DeliveryStatus, datetime | None]:
+    """Return the attempt, what becomes of the delivery, and when it is tried again."""
+    attempt = AttemptRecord(at, reply.status or None, reply.latency_ms, _error(reply))
+    if 200 <= reply.status <= 299 and not reply.failure:
+        return attempt, DeliveryStatus.DELIVERED, None
+    pause = retry_after(delivery.attempts + 1)
+    if pause is None:
+        return attempt, DeliveryStatus.GIVEN_UP, None
+    return attempt, DeliveryStatus.PENDING, at + pause
 
 
 def _error(reply: Reply) -> str:
     if reply.failure:
         return f"{reply.failure}: {reply.detail}"
     return "" if 200 <= reply.status <= 299 else reply.body[:200].decode("utf-8", "replace")
+
+
+def _event(
+    delivery: DeliveryRecord, attempt: AttemptRecord, becomes: DeliveryStatus, due_at: datetime | None
+) -> dict[str, Any]:
+    """Return one attempt as JSON values."""
+    return {
+        "tenant": delivery.tenant,
+        "platform": delivery.platform,
+        "delivery_id": delivery.id,
+        "event_id": delivery.event_id,
+        "lead_id": delivery.lead_id,
+        "buyer_id": delivery.buyer_id,
+        "attempt": delivery.attempts + 1,
+        "at": attempt.at.isoformat(),
+        "http_status": attempt.http_status,
+        "latency_ms": round(attempt.latency_ms, 3),
+        "error": attempt.error,
+        "status": becomes.value,
+        "retry_at": due_at.isoformat() if due_at else None,
+    }

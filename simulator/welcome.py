@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from simulator.contract.account import Account, Source
 from simulator.contract.model import Contract, Journey, Operation
 from simulator.tenants import Tenant
+
+Introduce = Callable[[str], dict[str, Any]]
+"""Returns the welcome of a tenant, by its id."""
 
 
 class Welcome:
@@ -65,34 +69,48 @@ def path_of(operation: Operation, source: Source) -> str:
 def curl(base_url: str, contract: Contract, operation: Operation, source: Source) -> str:
     """Return the documented example as one shell command. A post needs `$TXN`, which its ping's command sets."""
     name, value = contract.admission.header(source, operation)
+    url = base_url + path_of(operation, source)
+    if "POST" not in operation.methods:
+        return _lines(f"curl '{url}?{urlencode(operation.example)}'", f"-H '{name}: {value}'")
     body = json.dumps(operation.example)
     opening = ""
     if operation.journey is Journey.AUCTION:
         opening = "TXN=demo-$(date +%s)\n"
     if operation.journey in {Journey.AUCTION, Journey.REDEEM}:
         body = body[:-1] + ', "transaction_id": "\'$TXN\'"}'
-    return (
-        f"{opening}curl -X POST '{base_url}{path_of(operation, source)}' "
-        f"-H '{name}: {value}' -H 'Content-Type: application/json' -d '{body}'"
+    return opening + _lines(
+        f"curl -X POST '{url}'", f"-H '{name}: {value}'", "-H 'Content-Type: application/json'", f"-d '{body}'"
     )
 
 
+def _lines(*parts: str) -> str:
+    return " \\\n  ".join(parts)
+
+
 def text_of(document: Mapping[str, Any]) -> str:
-    """Return the introduction as text for a terminal."""
-    lines = [f"leadsandbox {document['version']} is ready at {document['base_url']}", ""]
+    """Return the introduction as text for a terminal: one source's credentials per platform, of the others the ids."""
+    lines = [f"leadsandbox {document['version']} is ready at {document['base_url']}"]
     for platform, sources in document["platforms"].items():
         for word, entries in sources.items():
-            lines.append(f"{platform} {word}")
-            for entry in entries:
-                lines += _entry_lines(entry)
-    lines += ["", "Try it (copy and paste):"]
+            lines += ["", f"{platform} {word}", *_entries_lines(entries)]
+    lines += ["", "All credentials: `leadsandbox up --json`, or GET /__sandbox/welcome"]
+    lines += ["", "Try it (copy and paste; a post needs the ping before it):"]
     for item in document["requests"]:
-        lines += ["", f"# {item['platform']}: {item['operation']}", item["curl"]]
-    lines += ["", f"mock buyers {document['mock_buyers'] or 'none'}, database {document['database']}", "Ctrl-C stops it."]
-    return "\n".join(lines)
+        lines += ["", f"# {item['platform']} {item['operation']}", item["curl"]]
+    lines += ["", f"mock buyers {document['mock_buyers'] or 'none'}", f"database    {document['database']}"]
+    return "\n".join([*lines, "Ctrl-C stops it."])
 
 
-def _entry_lines(entry: Mapping[str, Any]) -> list[str]:
-    mode = " (test mode)" if entry["test_mode"] else ""
-    lines = [f"  {entry['id']}  {entry['name']}  {', '.join(entry['campaigns'])}{mode}"]
-    return [*lines, *(f"    {kind:8} {value}" for kind, value in entry["credentials"].items())]
+def _entries_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    widths = [max((len(_cells(entry)[column]) for entry in entries), default=0) for column in range(2)]
+    for place, entry in enumerate(entries):
+        cells = [cell.ljust(width) for cell, width in zip(_cells(entry), widths, strict=True) if width]
+        mode = "  (test mode)" if entry["test_mode"] else ""
+        yield f"  {'  '.join([*cells, ', '.join(entry['campaigns'])])}{mode}"
+        if place == 0:
+            yield from (f"    {kind:8} {value}" for kind, value in entry["credentials"].items())
+
+
+def _cells(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the id and the name, unless the name is the credential itself."""
+    return entry["id"], "" if entry["name"] in entry["credentials"].values() else entry["name"]

@@ -4,6 +4,8 @@ import importlib.util
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +18,7 @@ from simulator.contract.model import ANY_OPERATION, Contract, Evidence, Row, in_
 from simulator.contract.reference import status_codes_page
 from simulator.contract.table import load_formats, load_rows, load_schemas
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Bid, Check, Decision, FieldError, FieldType, Reason
+from simulator.routing.model import Bid, Check, Decision, FieldError, FieldType, KeptLead, Reason
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -32,7 +34,7 @@ ENDINGS = {
     ("pingtree", "ping"): f"bid no_bid ping_repeated {SENT_WRONG} {GATES} {TROUBLE}",
     ("pingtree", "post"): f"sold unsold duplicate ping_unknown ping_rejected ping_expired ping_used "
     f"{SENT_WRONG} {GATES} {TROUBLE}",
-    ("pingtree", "form"): f"sold unsold duplicate {SENT_WRONG} {GATES} {TROUBLE}",
+    ("pingtree", "form"): f"sold unsold duplicate ping_repeated {SENT_WRONG} {GATES} {TROUBLE}",
     ("pingtree", "*"): "unknown_path",
     ("leaddistro", "ping"): f"available filtered suppressed no_buyer duplicate {SUPPLIER}",
     (
@@ -40,6 +42,7 @@ ENDINGS = {
         "ingest",
     ): "sold sold_past_suppression unmatched queued duplicate duplicate_routed filtered "
     f"suppressed {TOKEN_FAILURES} {SUPPLIER}",
+    ("leaddistro", "lookup"): f"found missing_field invalid_field malformed_body {TROUBLE}",
     ("leaddistro", "*"): "unknown_path",
 }
 
@@ -62,6 +65,7 @@ DOSSIER = {
         LD-ING-PING-EXPIRED LD-ING-PING-MISMATCH LD-ING-PING-REUSED LD-ING-PING-MISSING
         LD-PING-200-ACCEPTED LD-PING-200-BIDS LD-PING-200-FILTERED LD-PING-200-SUPPRESSED LD-PING-200-NO-BUYER
         LD-PING-200-DUPLICATE LD-PING-400 LD-PING-401 LD-PING-403 LD-PING-429
+        LD-LOOK-401 LD-LOOK-429
     """,
 }
 
@@ -112,6 +116,20 @@ def readings_that_vary(contract: Contract) -> list[Any]:
     ]
 
 
+KEPT = KeptLead(
+    id="lead_1",
+    campaign_id="campaign_1",
+    source_id="supplier_1",
+    buyer_id="buyer_1",
+    status="ACCEPTED",
+    state="TX",
+    zip_code="75001",
+    price=Decimal(45),
+    is_test=False,
+    at=datetime(2026, 5, 4, 12, 30, tzinfo=UTC),
+)
+
+
 def least(reason: Reason) -> Decision:
     """The decision with no more than what its answer cannot do without."""
     return Decision(
@@ -149,6 +167,7 @@ def most(reason: Reason) -> Decision:
         bids=(Bid("buyer_1", Decimal(45)), Bid("buyer_2", Decimal(40))),
         retry_after=7,
         allow=("GET", "POST"),
+        found=(KEPT, replace(KEPT, buyer_id="", status="UNMATCHED", price=None, state="", zip_code="")),
     )
 
 
@@ -491,7 +510,7 @@ def test_an_unknown_key_is_refused(contract: Contract, row: Row) -> None:
 def test_the_http_status_or_the_code_is_in_the_body(contract: Contract, row: Row) -> None:
     body = default_answer(contract, row)
     found = {str(body.get(key)) for key in ("status", "error", "reason")}
-    found |= {str(value) for value in body.get("data", {}).values()}
+    found |= {str(word) for pair in body.get("data", {}).items() for word in pair}
     found |= {"accepted"} if body.get("accepted") is True else set()
     assert row.code in found
     assert row.http == int(body.get("status", row.http))
@@ -568,7 +587,7 @@ def test_a_rate_limit_names_whole_seconds(contract: Contract, row: Row) -> None:
         assert ("Retry-After", "1") in answer(contract, row, least(Reason.RATE_LIMITED)).headers
 
 
-@pytest.mark.parametrize("row_id", ["LD-ING-429-RATE", "LD-PING-429"])
+@pytest.mark.parametrize("row_id", ["LD-ING-429-RATE", "LD-PING-429", "LD-LOOK-429"])
 def test_each_of_the_three_carriers_of_the_wait_can_be_switched_off(row_id: str) -> None:
     contract, row = row_named(row_id)
     decision = most(Reason.RATE_LIMITED)

@@ -22,7 +22,7 @@ def load(path: Path | None) -> tuple[Sandbox, Callable[[str], str]]:
     Raises ConfigurationError with every fault, each with its line.
     """
     if path is None:
-        return read(built_in_text(), name=BUILT_IN, model=Sandbox, checks=findings), _no_files
+        return read(built_in_text(), name=BUILT_IN, model=Sandbox, checks=findings), no_files
     return read_file(path, Sandbox, checks=findings), _beside(path)
 
 
@@ -38,5 +38,5 @@ def _beside(sandbox_file: Path) -> Callable[[str], str]:
     return read_text
 
 
-def _no_files(name: str) -> str:
+def no_files(name: str) -> str:
     raise ValueError(f"only a sandbox file can name other files, not the built-in one: {name!r}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.routing.model import Buyer, Terms
 
@@ -23,6 +23,17 @@ class Received:
     body_too_large: bool = False
 
 
+class Limit(NamedTuple):
+    """`rate` requests a second for ever, `burst` a second for `seconds`. Requests beyond are refused with 429.
+
+    A tuple, because it is hashed at every request.
+    """
+
+    rate: int
+    burst: int
+    seconds: int
+
+
 @dataclass(frozen=True, slots=True)
 class Retired:
     """A credential that a newer one replaced. It still opens doors before `honoured_until` (a grace period)."""
@@ -37,16 +48,18 @@ class Source:
     """Somebody who submits leads: a Pingtree source-campaign pairing, a Lead Distro supplier.
 
     `name` is what the caller is found by: the link id in the path, or the key in the header. `credentials`
-    maps the kind to the token or key in force; `retired` lets a refusal say that an older one was used.
-    `terms` is by campaign id.
+    maps the kind to the token or key in force, `owner` is what they are regenerated under; `retired` lets a
+    refusal say that an older one was used. `terms` is by campaign id, `limits` by operation; an operation that is not there has no limit.
     """
 
     id: str
     name: str
+    owner: str
     credentials: Mapping[str, str]
     terms: Mapping[str, Terms]
     retired: tuple[Retired, ...] = ()
     is_test: bool = False
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,4 @@ class Account:
 
 def buyers_of(sources: Iterable[Source]) -> dict[str, Buyer]:
     """Return every buyer that any source's leads may go to, by id."""
-    return {
-        buyer.id: buyer for source in sources for terms in source.terms.values() for buyer in terms.buyers
-    }
+    return {buyer.id: buyer for source in sources for terms in source.terms.values() for buyer in terms.buyers}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from simulator.contract.model import BodyType
 from simulator.routing.model import Reason
 
 MAX_FIELDS = 1000  # of a form; more is an attack or a mistake
+MAX_DEPTH = 64  # of nested JSON; what is checked, stored and sent on has limits of its own further up
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,27 @@ def _json(body: bytes) -> Fields | Unreadable:
         return Unreadable(Reason.MALFORMED_BODY, f"The body is not valid JSON: {error}")
     if not isinstance(values, dict):
         return Unreadable(Reason.MALFORMED_BODY, "The body must be a JSON object")
+    if _is_too_deep(body, values):
+        return Unreadable(Reason.MALFORMED_BODY, f"The body nests deeper than {MAX_DEPTH} levels")
     try:
         # orjson keeps the last of two equal keys in silence; which one was meant, nobody can know.
         _without_repeats.decode(body.decode())
     except _RepeatedKeyError as error:
         return Unreadable(Reason.MALFORMED_BODY, f"The key {str(error)[:100]!r} stands twice in one object")
     return _without_nul(body, values)
+
+
+def _is_too_deep(body: bytes, values: Any) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    level = [values]
+    for _ in range(MAX_DEPTH):
+        level = [inner for item in level for inner in _inside(item) if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _without_nul(body: bytes, values: dict[str, Any]) -> Fields | Unreadable:

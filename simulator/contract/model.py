@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from simulator.contract.account import Account, Received, Source
+from simulator.contract.account import Account, Limit, Received, Source
 from simulator.routing.model import Bid, Buyer, Decision, FieldType, Lead, Reason, Terms
 
 ANY_OPERATION = "*"  # rows of no operation, such as the answer to an unknown path
@@ -34,6 +34,7 @@ class Journey(StrEnum):
     OFFER = "offer"  # auction and sale in one call
     PRECHECK = "precheck"  # would a lead be taken? Nothing is kept
     INGEST = "ingest"  # take the lead and distribute it
+    LOOKUP = "lookup"  # no lead comes in: find those that were taken
 
 
 class BodyType(StrEnum):
@@ -48,7 +49,7 @@ class Operation:
 
     `example` is a body that the vendor prints. `path` uses Flask's notation. `methods` and `bodies` map to the reading that must be in force for them
     ("" = always), e.g. `{"POST": "", "GET": "form_get=true"}`. `prefix` starts the ids of its rows.
-    `credential` is the kind of token or key that opens it.
+    `credential` is the kind of token or key that opens it. `limit` is the documented rate limit per source.
     """
 
     name: str
@@ -62,6 +63,12 @@ class Operation:
     source: str
     example: Mapping[str, Any]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    limit: Limit | None = None
+
+    @property
+    def takes_lead(self) -> bool:
+        """Whether a request is a lead for a campaign, and so falls under the campaign's terms."""
+        return self.journey is not Journey.LOOKUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,7 @@ class PingTokens(Protocol):
     def redeem(
         self, account: Account, terms: Terms, values: Mapping[str, Any], now: datetime
     ) -> Redeemed | Decision | None: ...
-    def used(self) -> Decision: ...
+    def used(self, account: Account) -> Decision | None: ...
 
 
 class WebhookWire(Protocol):

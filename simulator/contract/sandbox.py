@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from simulator.contract.account import Account
+from simulator.contract.account import Account, Limit
 from simulator.routing import conditions, fields, model, suppression
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
@@ -63,6 +63,31 @@ class PlatformSection(Section):
 
     @abstractmethod
     def personas(self, around: Surroundings) -> Iterator[PersonaWanted]: ...
+
+
+class RateLimit(Section):
+    """So many requests a second for ever, and a burst: more a second, for some seconds."""
+
+    rate: int = Field(ge=1, description="Requests a second, sustained.")
+    burst: int = Field(ge=2, le=4096, description="Requests a second at most; above `rate`.")
+    seconds: int = Field(ge=1, le=3600, description="How long a burst lasts after a rest.")
+
+    @model_validator(mode="after")
+    def _bursts(self) -> Self:
+        if self.burst <= self.rate:
+            raise ValueError(f"burst must be above rate, which is {self.rate}")
+        return self
+
+    def value(self) -> Limit:
+        return Limit(self.rate, self.burst, self.seconds)
+
+
+class Limits(Section):
+    """Rate limits of one source, one key for each of its operations; null switches a limit off."""
+
+    def values(self) -> dict[str, Limit]:
+        limits = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: limit.value() for name, limit in limits if limit is not None}
 
 
 class Caps(Section):

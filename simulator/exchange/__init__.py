@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from simulator.buyers import BuyerCalls
 from simulator.contract.account import Received
 from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Rendered, Row
+from simulator.exchange import scripted
 from simulator.exchange.call import Call
 from simulator.exchange.desk import BuyerDesk
 from simulator.exchange.gates import Gates
 from simulator.exchange.ingest import IngestJourneys
+from simulator.exchange.lookup import LookupJourney
 from simulator.exchange.ping_post import PingPostJourneys
-from simulator.exchange.reception import Reception
+from simulator.exchange.reception import Reception, allowed_methods
+from simulator.exchange.wishes import Wish, Wishes
+from simulator.limits import Limiter
 from simulator.routing.model import Decision, Reason
 from simulator.store import Store
-from simulator.tenants import Tenants
+from simulator.tenants import Tenant, Tenants
+from simulator.triggers.readings import under
+from simulator.wire.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A decision in the vendor's words."""
+    """A decision in the vendor's words, and whose it is.
+
+    `source_id` is "" when no source was recognised. `asked_for` says which triggers the request met; `fault`
+    is what is to be done to the answer on its way.
+    """
 
     row: Row
     decision: Decision
     rendered: Rendered
+    tenant: Tenant
+    source_id: str
+    at: datetime
+    asked_for: tuple[str, ...] = ()
+    fault: Fault | None = None
 
 
 class Exchange:
     """Answers every operation of every contract."""
 
     def __init__(
-        self, tenants: Tenants, store: Store, calls: BuyerCalls, on_delivery: Callable[[], None]
+        self,
+        tenants: Tenants,
+        store: Store,
+        calls: BuyerCalls,
+        limiter: Limiter,
+        on_delivery: Callable[[], None],
+        contracts: Iterable[Contract],
     ) -> None:
         self.tenants = tenants
-        self.reception = Reception()
+        self.reception = Reception(limiter)
         self._on_delivery = on_delivery
+        self._wishes = Wishes(contracts)
+        self._scripted = scripted.ScriptedJourneys(store)
         gates = Gates(store)
         ping_post = PingPostJourneys(store, gates, BuyerDesk(calls))
         ingest = IngestJourneys(store, gates)
@@ -46,26 +70,53 @@ class Exchange:
             Journey.OFFER: ping_post.form,
             Journey.PRECHECK: ingest.precheck,
             Journey.INGEST: ingest.ingest,
+            Journey.LOOKUP: LookupJourney(store).lookup,
         }
 
     def answer(self, contract: Contract, operation: Operation, received: Received) -> Answer:
         """Decide about one request and word the decision."""
         tenant, source = self.tenants.find(contract.platform, contract.admission.caller(received))
-        call = self.reception.receive(contract, operation, received, tenant, source, tenant.clock.now())
-        decision = call if isinstance(call, Decision) else self._journeys[operation.journey](call)
+        now = tenant.clock.now()
+        wish = self._wishes.of(contract, operation, received, tenant, source, now)
+        if wish.script is not None and scripted.is_refusal(wish.script):
+            allow = allowed_methods(operation, tenant.accounts[contract.platform])
+            decision = scripted.refusal(wish.script, operation, allow)
+        else:
+            call = self.reception.receive(contract, operation, received, tenant, source, now)
+            decision = call if isinstance(call, Decision) else self._decided(call, wish)
         if operation.journey is Journey.INGEST and decision.buyer_id:
             self._on_delivery()
-        return self.worded(contract, operation.name, decision, tenant.id)
+        return _worded(contract, operation.name, decision, tenant, source.id if source else "", now, wish)
+
+    def _decided(self, call: Call, wish: Wish) -> Decision:
+        if wish.script is not None:
+            return self._scripted.play(call, wish.script)
+        return self._journeys[call.operation.journey](call)
 
     def refuse(self, contract: Contract, operation: str, reason: Reason, detail: str) -> Answer:
         """Word a decision that no journey made: an unknown path, a failure of our own."""
-        return self.worded(contract, operation, Decision(reason, detail), "")
+        tenant = self.tenants.default
+        return _worded(contract, operation, Decision(reason, detail), tenant, "", tenant.clock.now(), Wish())
 
-    def worded(self, contract: Contract, operation: str, decision: Decision, tenant_id: str) -> Answer:
-        tenant = self.tenants.get(tenant_id) or self.tenants.default
-        account = tenant.accounts[contract.platform]
+
+def _worded(
+    contract: Contract,
+    operation: str,
+    decision: Decision,
+    tenant: Tenant,
+    source_id: str,
+    at: datetime,
+    wish: Wish,
+) -> Answer:
+    account = tenant.accounts[contract.platform]
+    readings = account.readings
+    named = wish.script.row if wish.script is not None else None
+    if named is not None and decision.reason in named.answers:
+        row, readings = named, under(named.reading, readings)
+    else:
         row = contract.row_for(operation, decision.reason, account.words)
-        return Answer(row, decision, contract.render(row, decision, account.readings))
+    rendered = contract.render(row, decision, readings)
+    return Answer(row, decision, rendered, tenant, source_id, at, wish.said, wish.fault)
 
 
 __all__ = ["ANY_OPERATION", "Answer", "Exchange"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from simulator.exchange.call import Call
 from simulator.routing import caps, duplicates, rules
@@ -19,14 +19,11 @@ class Gates:
 
     def pass_through(self, call: Call) -> Decision | tuple[Check, ...]:
         """Try every rule of the source or campaign; return the refusal, or the checks that were passed."""
-        checks = (*rules.refusals(call.terms, call.lead, call.now), *self._caps(call))
-        refusal = rules.refused(checks)
-        if refusal is None:
-            return checks
-        failed = tuple(check for check in checks if not check.passed and check.reason is refusal.reason)
-        assert refusal.reason is not None  # a failed check always has one
-        detail = f"{refusal.rule}: {refusal.detail}"
-        return Decision(refusal.reason, detail, failed_rules=failed, checks=checks)
+        return _outcome((*rules.refusals(call.terms, call.lead, call.now), *self._caps(call)))
+
+    def pass_rules(self, call: Call) -> Decision | tuple[Check, ...]:
+        """The same without the caps, for a journey that learns of a full cap when it claims a share."""
+        return _outcome(rules.refusals(call.terms, call.lead, call.now))
 
     def _caps(self, call: Call) -> Iterable[Check]:
         claims = source_claims(call)
@@ -62,6 +59,15 @@ class Gates:
         )
 
 
+def _outcome(checks: tuple[Check, ...]) -> Decision | tuple[Check, ...]:
+    refusal = rules.refused(checks)
+    if refusal is None:
+        return checks
+    failed = tuple(check for check in checks if not check.passed and check.reason is refusal.reason)
+    assert refusal.reason is not None  # a failed check always has one
+    return Decision(refusal.reason, f"{refusal.rule}: {refusal.detail}", failed_rules=failed, checks=checks)
+
+
 def person_scope(call: Call) -> str:
     """Duplicates are looked for per campaign (seed:002: each campaign has a window)."""
     return f"{call.contract.platform}:{call.terms.campaign_id}"
@@ -69,6 +75,8 @@ def person_scope(call: Call) -> str:
 
 def source_claims(call: Call) -> tuple[CapClaim, ...]:
     terms = call.terms
+    if not terms.counts_caps:
+        return ()
     prefix = f"{terms.platform}:source:{terms.source_id}:{terms.campaign_id}"
     return caps.claims(prefix, terms.caps, call.now, terms.timezone, Decimal(0))
 
@@ -79,7 +87,3 @@ def buyer_claims(call: Call, buyer: Buyer, price: Decimal) -> tuple[CapClaim, ..
     return caps.claims(
         f"{call.terms.platform}:buyer:{buyer.id}", buyer.caps, call.now, call.terms.timezone, price
     )
-
-
-def cents(dollars: Decimal) -> int:
-    return int((dollars * 100).to_integral_value(ROUND_HALF_UP))

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from simulator.contract.model import Delivered, PingTokens, Redeemed
+from simulator.contract.model import PingTokens, Redeemed
 from simulator.dice import new_id
 from simulator.exchange.call import Call
-from simulator.exchange.gates import Gates, buyer_claims, cents, person_scope, source_claims
+from simulator.exchange.gates import Gates, buyer_claims, person_scope, source_claims
+from simulator.exchange.records import delivery, lead_record
 from simulator.routing import duplicates, rules
 from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, Distribution, Reason
-from simulator.store import DeliveryRecord, LeadRecord, Original, Store, Transaction
+from simulator.store import Original, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class IngestJourneys:
         """Say whether the lead would be taken, and sign that. Nothing is kept."""
         passed = self._gates.pass_through(call)
         if isinstance(passed, Decision):
-            return passed
+            return _without_buyer(passed)
         if self._gates.original(call) is not None and not _routes_duplicates(call):
             return Decision(
                 Reason.DUPLICATE, "The lead was submitted within the duplicate window", checks=passed
@@ -68,7 +69,7 @@ class IngestJourneys:
 
     def ingest(self, call: Call) -> Decision:
         """Take the lead, choose its buyer and write both with the webhook, in one transaction."""
-        passed = self._gates.pass_through(call)
+        passed = self._gates.pass_rules(call)
         if isinstance(passed, Decision):
             return passed
         ping = _tokens(call).redeem(call.account, call.terms, call.values, call.now)
@@ -81,17 +82,17 @@ class IngestJourneys:
 
     def _taken(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
         """Everything that is claimed, in an order in which a refusal leaves nothing claimed behind."""
-        if full := tx.take(call.tenant.id, source_claims(call)):
-            return Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=ground.checks)
         if ground.ping is not None and not tx.redeem(call.tenant.id, ground.ping.token_id, call.now):
-            tx.give_back(call.tenant.id, source_claims(call))
-            return _tokens(call).used()
+            if refusal := _tokens(call).used(call.account):
+                return refusal
+            ground = replace(ground, ping=None)
         original = self._claim_person(call, ground, tx)
         if original is not None and not _routes_duplicates(call):
             return self._duplicate(call, ground, tx)
-        choice = self._choose(call, ground, tx, original)
-        self._write(call, ground, tx, choice, is_duplicate=original is not None)
-        return _decision(call, ground, choice, is_duplicate=original is not None)
+        choice = self._choose_within_caps(call, ground, tx, original)
+        decision = _decision(call, ground, choice, is_duplicate=original is not None)
+        _write(call, tx, decision, choice.buyer)
+        return decision
 
     def _claim_person(self, call: Call, ground: _Ground, tx: Transaction) -> Original | None:
         rule = call.terms.duplicates
@@ -104,9 +105,7 @@ class IngestJourneys:
         )
 
     def _duplicate(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
-        nobody = _Choice(None, Decimal(0), ())
-        tx.add_lead(_lead_record(call, ground, nobody, status="DUPLICATE", is_duplicate=True))
-        return Decision(
+        decision = Decision(
             Reason.DUPLICATE,
             "A lead of this person was submitted within the duplicate window",
             lead_id=ground.lead_id,
@@ -114,6 +113,22 @@ class IngestJourneys:
             is_duplicate=True,
             checks=ground.checks,
         )
+        tx.add_lead(lead_record(call, decision))
+        return decision
+
+    def _choose_within_caps(
+        self, call: Call, ground: _Ground, tx: Transaction, original: Original | None
+    ) -> _Choice:
+        """Choose a buyer unless the campaign itself is full; only what is sold counts."""
+        claims = source_claims(call)
+        if full := tx.take(call.tenant.id, claims):
+            why = f"the campaign's cap is full: {full.label}"
+            passed_over = (Asked(buyer.id, rules.PASSED_OVER, why, buyer.price) for buyer in ground.buyers)
+            return _Choice(None, Decimal(0), (*ground.asked, *passed_over))
+        choice = self._choose(call, ground, tx, original)
+        if choice.buyer is None:
+            tx.give_back(call.tenant.id, claims)
+        return choice
 
     def _choose(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
         """Offer the lead to each buyer in order; the first whose caps have room has it."""
@@ -137,23 +152,25 @@ class IngestJourneys:
         ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=call.tenant.dice.roll())
         return sorted(ranked, key=lambda buyer: buyer.id not in _chosen_beforehand(call, ground))
 
-    def _write(
-        self, call: Call, ground: _Ground, tx: Transaction, choice: _Choice, *, is_duplicate: bool
-    ) -> None:
-        status = "ACCEPTED" if choice.buyer else "UNMATCHED"
-        record = _lead_record(call, ground, choice, status=status, is_duplicate=is_duplicate)
-        tx.add_lead(record)
-        if choice.buyer is None:
-            return
-        if not is_duplicate:
-            tx.set_person_buyer(call.tenant.id, ground.lead_id, choice.buyer.id)
-        if choice.buyer.webhook is not None:
-            tx.add_delivery(_delivery(call, record, choice))
+
+def _write(call: Call, tx: Transaction, decision: Decision, buyer: Buyer | None) -> None:
+    tx.add_lead(lead_record(call, decision))
+    if buyer is None:
+        return
+    if not decision.is_duplicate:
+        tx.set_person_buyer(call.tenant.id, decision.lead_id, buyer.id)
+    if sent := delivery(call, decision, buyer):
+        tx.add_delivery(sent)
 
 
 def _tokens(call: Call) -> PingTokens:
     assert call.contract.ping_tokens is not None  # a contract with these journeys has them
     return call.contract.ping_tokens
+
+
+def _without_buyer(refusal: Decision) -> Decision:
+    """A full cap is no refusal of the lead here: nobody is left to take it."""
+    return replace(refusal, reason=Reason.NO_BUYER) if refusal.reason is Reason.CAP_REACHED else refusal
 
 
 def _routes_duplicates(call: Call) -> bool:
@@ -197,51 +214,3 @@ def _reason(call: Call, choice: _Choice, *, is_duplicate: bool) -> Reason:
         return Reason.DUPLICATE_ROUTED
     skipped = any(asked.outcome == rules.SUPPRESSED for asked in choice.asked)
     return Reason.SOLD_PAST_SUPPRESSION if skipped else Reason.SOLD
-
-
-def _lead_record(
-    call: Call, ground: _Ground, choice: _Choice, *, status: str, is_duplicate: bool
-) -> LeadRecord:
-    return LeadRecord(
-        tenant=call.tenant.id,
-        id=ground.lead_id,
-        platform=call.contract.platform,
-        source_id=call.source.id,
-        campaign_id=call.terms.campaign_id,
-        at=call.now,
-        status=status,
-        buyer_id=choice.buyer.id if choice.buyer else "",
-        price_cents=cents(choice.price) if choice.buyer else None,
-        is_test=call.terms.is_test,
-        is_duplicate=is_duplicate,
-        phone=call.lead.phone,
-        email=call.lead.email,
-        values=call.values,
-    )
-
-
-def _delivery(call: Call, lead: LeadRecord, choice: _Choice) -> DeliveryRecord:
-    assert choice.buyer is not None  # the caller looked
-    assert choice.buyer.webhook is not None
-    assert call.contract.webhook_wire is not None  # a contract with this journey has one
-    sold = Delivered(
-        lead_id=lead.id,
-        campaign_id=lead.campaign_id,
-        source_id=lead.source_id,
-        buyer_id=lead.buyer_id,
-        price=choice.price,
-        is_test=lead.is_test,
-        at=lead.at,
-        values=lead.values,
-    )
-    return DeliveryRecord(
-        tenant=lead.tenant,
-        platform=lead.platform,
-        lead_id=lead.id,
-        buyer_id=lead.buyer_id,
-        event_id=new_id("evt_"),
-        url=choice.buyer.webhook.url,
-        body=call.contract.webhook_wire.body(sold),
-        created_at=call.now,
-        due_at=call.now,
-    )

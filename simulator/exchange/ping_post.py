@@ -10,10 +10,12 @@ from typing import Any
 from simulator.dice import new_id
 from simulator.exchange.call import Call
 from simulator.exchange.desk import Auction, BuyerDesk
-from simulator.exchange.gates import Gates, buyer_claims, cents, person_scope, source_claims
+from simulator.exchange.gates import Gates, buyer_claims, person_scope, source_claims
+from simulator.exchange.records import lead_record
+from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates, rules
 from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Reason
-from simulator.store import LeadRecord, PingRecord, PingStored, Store
+from simulator.store import PingRecord, PingStored, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class PingPostJourneys:
         if isinstance(passed, Decision):
             return passed
         transaction_id = _transaction_id(call)
-        if call.terms.refuses_repeated_transaction_ids and self._ping(call, transaction_id):
+        if self._refuses_repeated(call, transaction_id):
             return _repeated(transaction_id, passed)
         held = self._auction(call)
         is_duplicate = self._gates.original(call) is not None
@@ -80,8 +82,11 @@ class PingPostJourneys:
         passed = self._gates.pass_through(call)
         if isinstance(passed, Decision):
             return passed
+        transaction_id = _transaction_id(call)
+        if self._refuses_repeated(call, transaction_id):
+            return _repeated(transaction_id, passed)
         held = self._auction(call)
-        record = replace(_ping_record(call, _transaction_id(call), held.bids), accepted=True)
+        record = replace(_ping_record(call, transaction_id, held.bids), accepted=True)
         with self._store.transaction() as tx:
             if tx.add_ping(record) is PingStored.REFUSED:
                 return _repeated(record.transaction_id, passed)
@@ -90,6 +95,9 @@ class PingPostJourneys:
         sold = self._sell(call, _Sale(stored, new_id(), passed))
         lost = tuple(item for item in held.asked if item.outcome != "won")
         return replace(sold, asked=(*sold.asked, *lost))
+
+    def _refuses_repeated(self, call: Call, transaction_id: str) -> bool:
+        return call.terms.refuses_repeated_transaction_ids and self._ping(call, transaction_id) is not None
 
     def _ping(self, call: Call, transaction_id: str) -> PingRecord | None:
         return self._store.ping(call.tenant.id, call.contract.platform, transaction_id)
@@ -115,7 +123,7 @@ class PingPostJourneys:
                 ):
                     decision = _decision(call, replace(sale, is_duplicate=True), Reason.DUPLICATE)
                     tx.settle_ping(sale.ping, _summary(decision))
-                    tx.add_lead(_lead_record(call, sale, decision, "duplicate"))
+                    tx.add_lead(lead_record(call, decision))
                     return decision
             if full := tx.take(call.tenant.id, claims):
                 decision = Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=sale.checks)
@@ -128,6 +136,8 @@ class PingPostJourneys:
         asked: list[Asked] = []
         buyers = {buyer.id: buyer for buyer in call.terms.buyers}
         for bid in sale.ping.bids:
+            if bid.buyer_id.startswith(PHANTOM):
+                return self._sold(call, sale, Buyer(bid.buyer_id), bid, "", (*asked, _phantom(bid)))
             buyer = buyers.get(bid.buyer_id)
             if buyer is None:  # the sandbox file changed between ping and post
                 continue
@@ -168,7 +178,7 @@ class PingPostJourneys:
             call, sale, Reason.SOLD, buyer=buyer, price=bid.amount, redirect_url=redirect_url, asked=asked
         )
         with self._store.transaction() as tx:
-            tx.add_lead(_lead_record(call, sale, decision, "accepted"))
+            tx.add_lead(lead_record(call, decision))
             tx.set_person_buyer(call.tenant.id, sale.lead_id, buyer.id)
             tx.settle_ping(sale.ping, _summary(decision))
         return decision
@@ -179,9 +189,13 @@ class PingPostJourneys:
         decision = _decision(call, sale, Reason.UNSOLD, asked=asked)
         with self._store.transaction() as tx:
             tx.give_back(call.tenant.id, source)
-            tx.add_lead(_lead_record(call, sale, decision, "unsold"))
+            tx.add_lead(lead_record(call, decision))
             tx.settle_ping(sale.ping, _summary(decision))
         return decision
+
+
+def _phantom(bid: Bid) -> Asked:
+    return Asked(bid.buyer_id, "bought", "a buyer of a triggered auction", bid.amount)
 
 
 def _transaction_id(call: Call) -> str:
@@ -299,23 +313,3 @@ def _answered_before(ping: PingRecord) -> Decision:
         return Decision(Reason.PING_USED, _unredeemable(Reason.PING_USED, ping))
     price = answer.pop("price")
     return Decision(Reason(answer.pop("reason")), price=Decimal(price) if price else None, **answer)
-
-
-def _lead_record(call: Call, sale: _Sale, decision: Decision, status: str) -> LeadRecord:
-    return LeadRecord(
-        tenant=call.tenant.id,
-        id=sale.lead_id,
-        platform=call.contract.platform,
-        source_id=call.source.id,
-        campaign_id=call.terms.campaign_id,
-        transaction_id=sale.ping.transaction_id,
-        at=call.now,
-        status=status,
-        values=call.values,
-        buyer_id=decision.buyer_id,
-        price_cents=cents(decision.price) if decision.price is not None else None,
-        is_test=call.terms.is_test,
-        is_duplicate=decision.is_duplicate,
-        phone=call.lead.phone,
-        email=call.lead.email,
-    )

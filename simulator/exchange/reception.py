@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from simulator.contract import body
@@ -10,15 +14,19 @@ from simulator.contract.account import Account, Received, Source
 from simulator.contract.model import BodyType, Contract, Operation, in_force
 from simulator.contract.specification import REQUIRED, Specification, request_schema
 from simulator.exchange.call import Call
+from simulator.limits import Limiter, LimiterUnavailableError, retry_after
 from simulator.routing import fields
-from simulator.routing.model import Decision, FieldError, Reason, Terms
+from simulator.routing.model import Decision, Field, FieldError, FieldType, Reason, Terms
 from simulator.tenants import Tenant
+
+log = logging.getLogger(__name__)
 
 
 class Reception:
     """Admits requests. Compiled posting specifications are kept for as long as their terms are in use."""
 
-    def __init__(self) -> None:
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
         self._specifications: dict[tuple[int, str], tuple[Terms, Specification]] = {}
 
     def receive(
@@ -30,7 +38,7 @@ class Reception:
         source: Source | None,
         now: datetime,
     ) -> Call | Decision:
-        """Check method, credential, body and fields, in this order."""
+        """Check method, credential, rate limit, body and fields, in this order."""
         account = tenant.accounts[contract.platform]
         allowed = allowed_methods(operation, account)
         if received.method not in allowed:
@@ -39,15 +47,34 @@ class Reception:
         if refusal := contract.admission.admit(received, source, operation, now):
             return refusal
         assert source is not None  # admit refuses a caller that nobody knows
+        if refusal := self._over_limit(tenant, contract, operation, source):
+            return refusal
         found = body.fields_of(received, _allowed_bodies(operation, account))
         if isinstance(found, body.Unreadable):
             return Decision(
                 found.reason, found.detail, errors=(FieldError("body", "invalid_format", found.detail),)
             )
-        terms = contract.admission.terms_for(account, source, found.values)
+        terms = _terms(contract, operation, account, source, found.values)
         if isinstance(terms, Decision):
             return self._with_all_errors(terms, contract, operation, found.values)
         return self._understood(contract, operation, tenant, source, terms, found, now)
+
+    def _over_limit(
+        self, tenant: Tenant, contract: Contract, operation: Operation, source: Source
+    ) -> Decision | None:
+        limit = source.limits.get(operation.name)
+        if limit is None:
+            return None
+        try:
+            # A space is in none of the names. The campaign is not part of it: the limit is the supplier's.
+            wait = self._limiter.ask(f"{tenant.id} {contract.platform} {source.id} {operation.name}", limit)
+        except LimiterUnavailableError as error:
+            log.error("rate limits cannot be kept: %s", error)  # noqa: TRY400  the line says all
+            return Decision(Reason.MAINTENANCE, "The rate limiter is unavailable")
+        if not wait:
+            return None
+        detail = f"{limit.rate} requests a second, bursts of {limit.burst} a second for {limit.seconds} s"
+        return Decision(Reason.RATE_LIMITED, detail, retry_after=retry_after(wait))
 
     def _understood(
         self,
@@ -60,11 +87,12 @@ class Reception:
         now: datetime,
     ) -> Call | Decision:
         specification = self.specification(contract, terms, operation.name)
-        values = prepared(terms, found)
+        # What a transform makes of a value is what must be valid: MM/DD/YYYY with a date formatter is a date.
+        values = transformed(terms, prepared(typed(contract, operation, terms), found))
         if errors := specification.errors(values):
             return _invalid(errors, unaccepted=specification.unaccepted(errors))
         account = tenant.accounts[contract.platform]
-        lead = contract.normalise(transformed(terms, values))
+        lead = contract.normalise(values)
         return Call(tenant, contract, account, operation, source, terms, lead, now)
 
     def specification(self, contract: Contract, terms: Terms, operation: str) -> Specification:
@@ -92,6 +120,20 @@ class Reception:
         return Decision(refusal.reason, refusal.detail, errors=errors)
 
 
+@cache
+def _campaignless(platform: str) -> Terms:
+    """Return what a request that is no lead falls under. One object for all, as specifications are kept by it."""
+    return Terms(platform, source_id="", campaign_id="")
+
+
+def _terms(
+    contract: Contract, operation: Operation, account: Account, source: Source, values: Mapping[str, Any]
+) -> Terms | Decision:
+    if operation.takes_lead:
+        return contract.admission.terms_for(account, source, values)
+    return _campaignless(contract.platform)
+
+
 def allowed_methods(operation: Operation, account: Account) -> tuple[str, ...]:
     return tuple(name for name, reading in operation.methods.items() if in_force(reading, account.words))
 
@@ -100,13 +142,21 @@ def _allowed_bodies(operation: Operation, account: Account) -> frozenset[BodyTyp
     return frozenset(kind for kind, reading in operation.bodies.items() if in_force(reading, account.words))
 
 
-def prepared(terms: Terms, found: body.Fields) -> dict[str, Any]:
+def typed(contract: Contract, operation: Operation, terms: Terms) -> Iterator[Field]:
+    """Return the fields that have a type: the documented ones, then the source's own, which count more."""
+    known = frozenset(FieldType)
+    for name, schema in contract.schemas[operation.name]["request"]["properties"].items():
+        if schema.get("type") in known:
+            yield Field(name, FieldType(schema["type"]))
+    yield from terms.fields
+
+
+def prepared(typed_fields: Iterable[Field], found: body.Fields) -> dict[str, Any]:
     """Drop what was sent empty, and give form values the types that the specification asks for."""
     values = fields.without_blanks(found.values)
     if found.as_text:
-        for item in terms.fields:
-            if item.name in values:
-                values[item.name] = fields.coerce(item, values[item.name])
+        types = {item.name: item for item in typed_fields}
+        return {name: fields.coerce(types[name], text) if name in types else text for name, text in values.items()}
     return values
 
 

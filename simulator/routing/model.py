@@ -25,6 +25,7 @@ class Reason(StrEnum):
     QUEUED = "queued"
     DUPLICATE = "duplicate"
     DUPLICATE_ROUTED = "duplicate_routed"
+    FOUND = "found"
     # A rule of the campaign or the source turned the lead away.
     CAP_REACHED = "cap_reached"
     OUTSIDE_HOURS = "outside_hours"
@@ -315,6 +316,22 @@ class FieldError:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptLead:
+    """A lead that was taken earlier, without the person's own fields. `price` is US dollars, None if unsold."""
+
+    id: str
+    campaign_id: str
+    source_id: str
+    buyer_id: str
+    status: str
+    state: str
+    zip_code: str
+    price: Decimal | None
+    is_test: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """How an exchange ended, and why. The contract's row for (operation, reason) words it.
 
@@ -339,5 +356,6 @@ class Decision:
     bids: tuple[Bid, ...] = ()
     retry_after: int | None = None
     allow: tuple[str, ...] = ()
+    found: tuple[KeptLead, ...] = ()
     checks: tuple[Check, ...] = ()
     asked: tuple[Asked, ...] = ()

@@ -12,6 +12,7 @@ from simulator.store.records import (
     PingStored,
     Scope,
 )
+from simulator.store.snapshots import Snapshot, TooManySnapshotsError
 from simulator.store.store import Store, Transaction
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "PingRecord",
     "PingStored",
     "Scope",
+    "Snapshot",
     "Store",
     "StoreError",
+    "TooManySnapshotsError",
     "Transaction",
 ]

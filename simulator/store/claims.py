@@ -89,9 +89,7 @@ _NEXT_TURN = Statement(
     lambda insert: (
         insert(turns)
         .values(tenant=bindparam("tenant"), campaign_id=bindparam("campaign_id"), n=0)
-        .on_conflict_do_update(
-            index_elements=[turns.c.tenant, turns.c.campaign_id], set_={"n": turns.c.n + 1}
-        )
+        .on_conflict_do_update(index_elements=[turns.c.tenant, turns.c.campaign_id], set_={"n": turns.c.n + 1})
         .returning(turns.c.n)
     )
 )
@@ -193,9 +191,7 @@ def take(connection: Connection, tenant: str, claims: Sequence[CapClaim]) -> Cap
 
 def give_back(connection: Connection, tenant: str, claims: Iterable[CapClaim]) -> None:
     for claim in _in_order(claims):
-        connection.change(
-            _GIVE_BACK, tenant=tenant, scope=claim.scope, period=claim.period, amount=claim.amount
-        )
+        connection.change(_GIVE_BACK, tenant=tenant, scope=claim.scope, period=claim.period, amount=claim.amount)
 
 
 def usage(

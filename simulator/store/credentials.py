@@ -18,9 +18,7 @@ _THIS = (
     & (credentials.c.kind == bindparam("kind"))
 )
 
-_FIND = Statement(
-    select(credentials.c.generation, credentials.c.issued_at, credentials.c.revoked_at).where(_THIS)
-)
+_FIND = Statement(select(credentials.c.generation, credentials.c.issued_at, credentials.c.revoked_at).where(_THIS))
 
 
 _ALL = Statement(

@@ -88,9 +88,7 @@ def _url(target: str) -> URL:
         url = make_url(target)
         backend = url.get_backend_name()
     except (SQLAlchemyError, ValueError) as error:
-        raise StoreError(
-            "the store's URL is not understood: use a path, :memory: or a SQLAlchemy URL"
-        ) from error
+        raise StoreError("the store's URL is not understood: use a path, :memory: or a SQLAlchemy URL") from error
     if backend not in {"sqlite", "postgresql"}:
         raise StoreError(f"the store can't live in {backend}: use a path, :memory: or a postgresql:// URL")
     return url

@@ -103,9 +103,7 @@ def _filtered(query: Select[Any], filters: frozenset[str]) -> Select[Any]:
     for name in sorted(filters - {"after"}):
         query = query.where(leads.c[name] == bindparam(name))
     if "after" in filters:
-        last = select(leads.c.number).where(
-            leads.c.tenant == bindparam("tenant"), leads.c.id == bindparam("after")
-        )
+        last = select(leads.c.number).where(leads.c.tenant == bindparam("tenant"), leads.c.id == bindparam("after"))
         query = query.where(leads.c.number < last.scalar_subquery())
     return query
 

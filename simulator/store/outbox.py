@@ -1,7 +1,8 @@
 """Webhooks that are to be sent, and every attempt at it. When to try again is decided elsewhere.
 
 A delivery stays pending until an attempt is recorded, so a death between sending and recording sends it twice
-and never not at all. One sender per store: nothing here marks a delivery as being sent.
+and never not at all. One sender per store: nothing here marks a delivery as being sent. A receiver is a buyer
+of a platform: (platform, buyer id).
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import Text, bindparam, exists, insert, literal_column, select, tuple_, update
 
 from simulator.store import encoding
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros, moment, optional_micros, optional_moment
 from simulator.store.records import AttemptRecord, DeliveryRecord, DeliveryStatus
-from simulator.store.tables import PENDING, attempts, outbox
+from simulator.store.tables import PENDING, SNAPSHOT, attempts, outbox
+
+Receiver = tuple[str, str]
 
 _SENT = (
     "tenant",
@@ -32,9 +35,7 @@ _SENT = (
 )
 _ADD = Statement(
     insert(outbox)
-    .values(
-        {name: bindparam(name) for name in _SENT} | {"attempts": 0, "status": DeliveryStatus.PENDING.value}
-    )
+    .values({name: bindparam(name) for name in _SENT} | {"attempts": 0, "status": DeliveryStatus.PENDING.value})
     .returning(outbox.c.id)
 )
 _THIS = (outbox.c.tenant == bindparam("tenant")) & (outbox.c.id == bindparam("delivery_id"))
@@ -50,13 +51,34 @@ _OLDEST_OF_ITS_LEAD = ~exists().where(
 _WAITING = (outbox.c.tenant == bindparam("tenant")) & PENDING & _OLDEST_OF_ITS_LEAD
 _IN_ORDER = (outbox.c.due_at, outbox.c.id)
 _DUE = Statement(
+    select(outbox).where(_WAITING, outbox.c.due_at <= bindparam("now")).order_by(*_IN_ORDER).limit(bindparam("limit"))
+)
+_TO_RECEIVER = (outbox.c.platform == bindparam("platform")) & (outbox.c.buyer_id == bindparam("buyer_id"))
+_DUE_TO_RECEIVER = Statement(
     select(outbox)
-    .where(_WAITING, outbox.c.due_at <= bindparam("now"))
+    .where(_WAITING, _TO_RECEIVER, outbox.c.due_at <= bindparam("now"))
     .order_by(*_IN_ORDER)
     .limit(bindparam("limit"))
 )
+_RECEIVER = (outbox.c.platform, outbox.c.buyer_id)
+# One seek in the index for each receiver: DISTINCT would read every delivery that waits.
+_NEXT_RECEIVER = Statement(
+    select(*_RECEIVER)
+    .where(
+        outbox.c.tenant == bindparam("tenant"),
+        PENDING,
+        tuple_(*_RECEIVER) > tuple_(bindparam("platform", type_=Text), bindparam("buyer_id", type_=Text)),
+    )
+    .order_by(*_RECEIVER)
+    .limit(1)
+)
 _NEXT = Statement(select(outbox.c.due_at).where(_WAITING).order_by(*_IN_ORDER).limit(1))
-_TENANTS = Statement(select(outbox.c.tenant).where(PENDING).distinct().order_by(outbox.c.tenant))
+_TENANTS = Statement(
+    select(outbox.c.tenant)
+    .where(PENDING, outbox.c.tenant.not_like(literal_column(f"'{SNAPSHOT}%'")))
+    .distinct()
+    .order_by(outbox.c.tenant)
+)
 
 _MARK = Statement(
     update(outbox)
@@ -70,9 +92,7 @@ _MARK = Statement(
     .returning(outbox.c.attempts)
 )
 _ATTEMPT = Statement(
-    insert(attempts).values(
-        {column.name: bindparam(column.name) for column in attempts.c if column.name != "id"}
-    )
+    insert(attempts).values({column.name: bindparam(column.name) for column in attempts.c if column.name != "id"})
 )
 _ATTEMPTS = Statement(
     select(attempts.c.at, attempts.c.http_status, attempts.c.latency_ms, attempts.c.error, attempts.c.n)
@@ -159,10 +179,28 @@ def deliveries(
 
 
 def due_deliveries(
-    connection: Connection, tenant: str, now: datetime, limit: int = 100
+    connection: Connection, tenant: str, now: datetime, limit: int = 100, receiver: Receiver | None = None
 ) -> list[DeliveryRecord]:
-    """Return what may be sent now: of each lead only the oldest pending one, longest due first."""
-    return [_record(row) for row in connection.rows(_DUE, tenant=tenant, now=micros(now), limit=limit)]
+    """Return what may be sent now, to one receiver or to all, longest due first.
+
+    Of each lead it is only the oldest pending one: the younger wait for it.
+    """
+    asked = {"tenant": tenant, "now": micros(now), "limit": limit}
+    if receiver is None:
+        return [_record(row) for row in connection.rows(_DUE, **asked)]
+    platform, buyer_id = receiver
+    found = connection.rows(_DUE_TO_RECEIVER, **asked, platform=platform, buyer_id=buyer_id)
+    return [_record(row) for row in found]
+
+
+def receivers(connection: Connection, tenant: str) -> list[Receiver]:
+    """Return every receiver that something is pending for, due or not."""
+    found: list[Receiver] = []
+    last: Receiver = ("", "")
+    while row := connection.row(_NEXT_RECEIVER, tenant=tenant, platform=last[0], buyer_id=last[1]):
+        last = (row[0], row[1])
+        found.append(last)
+    return found
 
 
 def next_due(connection: Connection, tenant: str) -> datetime | None:

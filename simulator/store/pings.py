@@ -56,14 +56,11 @@ _LIST = Statement(
     .limit(bindparam("limit"))
 )
 _SAME = _THIS & (pings.c.revision == bindparam("seen"))
-_CLAIM = Statement(
-    update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now"))
-)
+_CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now")))
 _HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
-_SETTLE = Statement(
-    update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None)
-)
+_SETTLE = Statement(update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None))
 _UNSETTLED = Statement(select(pings).where(UNSETTLED))
+_UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == bindparam("tenant")))
 
 
 def _record(row: tuple[Any, ...]) -> PingRecord:
@@ -150,12 +147,14 @@ def settle_ping(connection: Connection, ping: PingRecord, answer: Mapping[str, A
     return connection.change(_SETTLE, **_same(ping), answer=encoding.text(answer)) == 1
 
 
-def release_unsettled(connection: Connection) -> int:
+def release_unsettled(connection: Connection, tenant: str | None = None) -> int:
     """Give back what sales held that nobody will finish, and settle their pings as abandoned.
 
-    For a moment when no sale can be in flight: `Store.open` of a file calls it. Returns how many there were.
+    Of one tenant, or of all, at a moment when no sale can be in flight there: `Store.open` of a file calls it,
+    and a snapshot does for its copy. Returns how many there were.
     """
-    found = [_record(row) for row in connection.rows(_UNSETTLED)]
+    rows = connection.rows(_UNSETTLED) if tenant is None else connection.rows(_UNSETTLED_OF_ONE, tenant=tenant)
+    found = [_record(row) for row in rows]
     for each in found:
         give_back(connection, each.tenant, each.holding)
         if each.held_lead_id:

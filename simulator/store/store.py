@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from simulator.store import claims, credentials, notes, outbox, tenants
+from simulator.store import claims, credentials, notes, outbox, snapshots, tenants
 from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.connection import Connection
@@ -60,7 +60,12 @@ class Transaction(Connection):
     replay = outbox.replay
 
     reset = tenants.reset
+    save_tenant = tenants.save_tenant
     forget_tenant = tenants.forget_tenant
+
+    take_snapshot = snapshots.take_snapshot
+    restore_snapshot = snapshots.restore_snapshot
+    delete_snapshot = snapshots.delete_snapshot
 
 
 def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Store, P], R]:
@@ -189,4 +194,7 @@ class Store:
     next_due = _read(outbox.next_due)
     tenants_with_deliveries = _read(outbox.tenants_with_deliveries)
     attempts = _read(outbox.attempts_at)
+    receivers = _read(outbox.receivers)
     row_counts = _read(tenants.row_counts)
+    saved_tenants = _read(tenants.saved_tenants)
+    snapshots = _read(snapshots.snapshots_of)

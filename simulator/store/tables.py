@@ -1,7 +1,8 @@
 """The tables and their indexes. No statement lives here.
 
 Moments are microseconds since the epoch (UTC, the tenant's clock), money is US cents, `*_json` is text.
-Except in `meta` the tenant comes first in every key: it is the namespace.
+Except in `meta` the tenant comes first in every key: it is the namespace. A tenant's id has no slash, so that
+the rows of its snapshots can lie under `snapshot/<tenant>/<name>`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = 1
+
+SNAPSHOT = "snapshot/"
+"""What the namespace of a snapshot's rows begins with."""
 
 metadata = MetaData()
 
@@ -50,6 +54,10 @@ def _small_rows(name: str, *columns: Column[Any]) -> Table:
 
 
 meta = _small_rows("meta", _key("key"), _text("value"))
+
+tenants = Table("tenants", metadata, _key("id"), _text("document_json"))
+
+snapshots = Table("snapshots", metadata, _key("tenant"), _key("name"), _text("document_json"))
 
 credentials = _small_rows(
     "credentials",
@@ -158,6 +166,16 @@ Index("outbox_by_lead", outbox.c.tenant, outbox.c.lead_id, outbox.c.id)
 Index(
     "outbox_due",
     outbox.c.tenant,
+    outbox.c.due_at,
+    outbox.c.id,
+    sqlite_where=PENDING,
+    postgresql_where=PENDING,
+)
+Index(
+    "outbox_by_receiver",
+    outbox.c.tenant,
+    outbox.c.platform,
+    outbox.c.buyer_id,
     outbox.c.due_at,
     outbox.c.id,
     sqlite_where=PENDING,

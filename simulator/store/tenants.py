@@ -1,11 +1,13 @@
-"""Forgetting and counting what a tenant left. Nothing about one lead."""
+"""Keeping, forgetting and counting what belongs to a tenant. Nothing about one lead."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, func, select
 
+from simulator.store import encoding, snapshots
 from simulator.store.connection import Connection, Statement
 from simulator.store.records import Scope
 from simulator.store.tables import (
@@ -19,6 +21,7 @@ from simulator.store.tables import (
     redeemed,
     turns,
 )
+from simulator.store.tables import tenants as tenant_table
 
 # Attempts before the deliveries that they point to.
 _TABLES: Mapping[Scope, tuple[Table, ...]] = {
@@ -28,28 +31,55 @@ _TABLES: Mapping[Scope, tuple[Table, ...]] = {
     Scope.DELIVERIES: (attempts, outbox),
 }
 _EVERY = (*(table for tables in _TABLES.values() for table in tables), credentials)
-_DELETE = {
-    table.name: Statement(delete(table).where(table.c.tenant == bindparam("tenant"))) for table in _EVERY
-}
+_DELETE = {table.name: Statement(delete(table).where(table.c.tenant == bindparam("tenant"))) for table in _EVERY}
 _COUNT = {
-    table.name: Statement(
-        select(func.count()).select_from(table).where(table.c.tenant == bindparam("tenant"))
-    )
+    str(table.name): Statement(select(func.count()).select_from(table).where(table.c.tenant == bindparam("tenant")))
     for table in _EVERY
 }
+_SAVE = Statement(
+    lambda insert: (
+        insert(tenant_table)
+        .values(id=bindparam("id"), document_json=bindparam("document_json"))
+        .on_conflict_do_update(index_elements=[tenant_table.c.id], set_={"document_json": bindparam("document_json")})
+    )
+)
+_SAVED = Statement(select(tenant_table.c.id, tenant_table.c.document_json).order_by(tenant_table.c.id))
+_UNSAVE = Statement(delete(tenant_table).where(tenant_table.c.id == bindparam("id")))
+
+
+def save_tenant(connection: Connection, tenant: str, document: Mapping[str, Any]) -> None:
+    """Keep what a tenant is made from, as JSON, in place of what was kept before.
+
+    Raises ValueError for an id that is empty or has a slash: the namespaces of snapshots begin with one.
+    """
+    if not tenant or "/" in tenant:
+        raise ValueError(f"a tenant's id is not empty and has no slash: {tenant!r}")
+    connection.change(_SAVE, id=tenant, document_json=encoding.text(document))
+
+
+def saved_tenants(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    """Return every tenant that was saved with its document, by id."""
+    return [(tenant, encoding.parsed(document)) for tenant, document in connection.rows(_SAVED)]
 
 
 def reset(connection: Connection, tenant: str, scopes: Collection[Scope]) -> dict[str, int]:
-    """Empty what the scopes name. Returns how many rows went, per table. Credentials stay."""
+    """Empty what the scopes name. Returns how many rows went, per table. Credentials and snapshots stay."""
     names = [table.name for scope in Scope if scope in scopes for table in _TABLES[scope]]
     return {name: connection.change(_DELETE[name], tenant=tenant) for name in names}
 
 
 def forget_tenant(connection: Connection, tenant: str) -> dict[str, int]:
-    """Delete everything of a tenant. Returns how many rows went, per table."""
-    return {name: connection.change(statement, tenant=tenant) for name, statement in _DELETE.items()}
+    """Delete everything of a tenant, its snapshots and its document too. Returns how many rows went, per table.
+
+    The rows of a snapshot are not counted; `snapshots` says how many snapshots there were.
+    """
+    taken = snapshots.snapshots_of(connection, tenant)
+    for each in taken:
+        snapshots.delete_snapshot(connection, tenant, each.name)
+    gone = {name: connection.change(statement, tenant=tenant) for name, statement in _DELETE.items()}
+    return {**gone, "snapshots": len(taken), "tenants": connection.change(_UNSAVE, id=tenant)}
 
 
 def row_counts(connection: Connection, tenant: str) -> dict[str, int]:
-    """Return how many rows a tenant has, per table."""
+    """Return how many rows a tenant has, per table of its state."""
     return {name: connection.value(statement, tenant=tenant) for name, statement in _COUNT.items()}

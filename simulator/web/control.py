@@ -1,38 +1,68 @@
-"""The sandbox's own side, `/__sandbox/*`: what it is, whether it serves. Never imitates a vendor."""
+"""The sandbox's own side, `/__sandbox/*`: who may use it, whether it serves. Never imitates a vendor."""
 
 from __future__ import annotations
 
-from typing import Any
+import hmac
+from collections.abc import Callable, Iterable
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
-from simulator.welcome import Welcome
+from simulator.web.problems import ProblemError, answer, as_json, problem
+from simulator.welcome import Introduce
+
+PREFIX = "/__sandbox"
+HEALTH = frozenset({"/__sandbox/health", "/healthz", "/readyz"})
 
 
-def blueprint(welcome: Welcome, nonce: str) -> Blueprint:
-    """Build the control API. `nonce` identifies this very process, so that nobody mistakes another for it."""
+def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, boot: str, token: str) -> None:
+    """Add the control API. `boot` tells this process from any other; `token`, if set, opens the API."""
+    own = _own_routes(introduce, boot)
+    for part in (*parts, own):
+        part.before_request(_guard(token))
+        part.register_error_handler(ProblemError, answer)
+        part.register_error_handler(HTTPException, _http_problem)
+        app.register_blueprint(part)
+
+
+def _guard(token: str) -> Callable[[], Response | None]:
+    expected = f"Bearer {token}".encode()
+
+    def refuse() -> Response | None:
+        if not token or request.path in HEALTH:
+            return None
+        presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        if hmac.compare_digest(presented, expected):
+            return None
+        return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
+
+    return refuse
+
+
+def _http_problem(error: HTTPException) -> Response:
+    response = problem(error.code or 500, error.name, error.description or error.name)
+    allowed = error.get_response().headers.get("Allow")
+    if allowed:
+        response.headers["Allow"] = allowed
+    return response
+
+
+def _own_routes(introduce: Introduce, boot: str) -> Blueprint:
     control = Blueprint("control", __name__)
 
     def health() -> Response:
-        return jsonify({"status": "ready", "boot": nonce})
+        return as_json({"status": "ready", "boot": boot})
 
-    for path in ("/__sandbox/health", "/healthz", "/readyz"):
+    for path in HEALTH:
         control.add_url_rule(path, path, health)
 
-    @control.get("/__sandbox/welcome")
-    def introduce() -> Any:
-        return jsonify(welcome.document())
+    @control.get(f"{PREFIX}/welcome")
+    def welcome() -> Response:
+        return as_json(introduce("default"))
 
-    @control.route("/__sandbox/", defaults={"anything": ""})
-    @control.route("/__sandbox/<path:anything>")
-    def nothing(anything: str) -> tuple[Response, int]:
-        return problem(404, "Not found", f"The control API has nothing at /__sandbox/{anything[:200]}")
+    @control.route(f"{PREFIX}/", defaults={"anything": ""})
+    @control.route(f"{PREFIX}/<path:anything>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    def nothing(anything: str) -> Response:
+        return problem(404, "Not found", f"The control API has nothing at {PREFIX}/{anything[:200]}")
 
     return control
-
-
-def problem(status: int, title: str, detail: str) -> tuple[Response, int]:
-    """Return problem details (RFC 9457)."""
-    response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail})
-    response.content_type = "application/problem+json"
-    return response, status

@@ -31,6 +31,7 @@ def register(app: Flask, contracts: Iterable[Contract], exchange: Exchange) -> N
                 _add(app, path, _view(contract, operation, reading, exchange))
     _add(app, "/", _unknown_path(known, exchange))
     _add(app, "/<path:anything>", _unknown_path(known, exchange))
+    app.register_error_handler(HTTPException, _refused_early(known, exchange))
 
 
 def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
@@ -45,9 +46,10 @@ def _view(
 ) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
         try:
+            received = _received(arguments)
             if reading and not in_force(reading, exchange.tenants.default.accounts[contract.platform].words):
                 return _response(_not_found(contract, exchange))
-            return _response(exchange.answer(contract, operation, _received(arguments)))
+            return _response(exchange.answer(contract, operation, received))
         except HTTPException:
             raise
         except Exception:
@@ -63,7 +65,7 @@ def _view(
 def _received(arguments: Mapping[str, str]) -> Received:
     body, too_large = _body()
     return Received(
-        method=request.method,
+        method=request.environ["REQUEST_METHOD"],  # as sent: `post` is no POST
         path=request.path,
         arguments=arguments,
         headers={name.lower(): value for name, value in request.headers.items()},
@@ -98,9 +100,22 @@ def _not_found(contract: Contract, exchange: Exchange) -> Answer:
 
 def _unknown_path(contracts: tuple[Contract, ...], exchange: Exchange) -> Callable[..., Response]:
     def view(anything: str = "") -> Response:
+        _body()  # whoever stops reading may take the answer away from a caller that still sends
         return _response(_not_found(nearest(contracts, f"/{anything}"), exchange))
 
     return view
+
+
+def _refused_early(
+    contracts: tuple[Contract, ...], exchange: Exchange
+) -> Callable[[HTTPException], Response | HTTPException]:
+    """Word what Werkzeug refuses before it looks for a view, such as a Host that is none: never its HTML page."""
+    unknown = _unknown_path(contracts, exchange)
+
+    def handle(error: HTTPException) -> Response | HTTPException:
+        return error if request.blueprint else unknown(anything=request.path[1:])
+
+    return handle
 
 
 def nearest(contracts: tuple[Contract, ...], path: str) -> Contract:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from simulator.contract.account import Limit
 from simulator.contract.model import BodyType, Contract, Journey, Operation
 from simulator.contract.table import load_formats, load_rows, load_schemas
 from simulator.platforms.leaddistro import admission, buyer_wire, ping_tokens, wire
@@ -27,6 +28,8 @@ PING_EXAMPLE = {
     "email": "lead@example.com",
     "state": "CA",
 }
+# No page shows a parameter of the look-up; these are ours.
+LOOKUP_EXAMPLE = {"phone": "5551234567"}
 
 PING = Operation(
     name="ping",
@@ -39,6 +42,7 @@ PING = Operation(
     bodies={BodyType.JSON: "", BodyType.FORM: "allow_form=true"},
     summary="Learn whether a lead would be taken, without creating a lead",
     source="public:/docs/ping-post",
+    limit=Limit(rate=500, burst=1000, seconds=10),
 )
 
 INGEST = Operation(
@@ -52,13 +56,28 @@ INGEST = Operation(
     bodies={BodyType.JSON: "", BodyType.FORM: "allow_form=true"},
     summary="Submit a lead, which is validated, checked against filters and suppression, and distributed",
     source="seed:002",
+    limit=Limit(rate=100, burst=200, seconds=10),
+)
+
+LOOKUP = Operation(
+    name="lookup",
+    example=LOOKUP_EXAMPLE,
+    path="/api/v1/leads/lookup",
+    journey=Journey.LOOKUP,
+    prefix="LD-LOOK",
+    credential="api_key",
+    methods={"GET": ""},
+    bodies={BodyType.QUERY: ""},
+    summary="Find the supplier's own leads by id, phone or e-mail; parameters and answer are the sandbox's own",
+    source="public:/docs/api-authentication",
+    limit=Limit(rate=10, burst=20, seconds=5),
 )
 
 CONTRACT = Contract(
     platform="leaddistro",
     title="Lead Distro AI",
     base_url="https://app.leaddistro.ai",
-    operations=(PING, INGEST),
+    operations=(PING, INGEST, LOOKUP),
     rows=load_rows(_HERE.joinpath("status_codes.toml")),
     schemas=load_schemas(_HERE.joinpath("schemas")),
     formats=load_formats(_HERE.joinpath("schemas")),

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.contract.account import Account, Received, Source
 from simulator.contract.model import Operation
+from simulator.routing.fields import is_blank
 from simulator.routing.model import Decision, FieldError, Reason, Terms
 
 
@@ -47,7 +48,7 @@ def terms_for(account: Account, source: Source, values: Mapping[str, Any]) -> Te
 def _id_faults(values: Mapping[str, Any]) -> list[FieldError]:
     faults = []
     for name in ("flo_campaign_id", "flo_supplier_id"):
-        if values.get(name) in (None, ""):
+        if is_blank(values.get(name)):
             faults.append(FieldError(name, "required", f"{name} is required"))
         elif not isinstance(values[name], str):
             faults.append(FieldError(name, "invalid_format", f"{name} must be a string"))

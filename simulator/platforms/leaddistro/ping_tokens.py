@@ -32,7 +32,7 @@ def redeem(
     account: Account, terms: Terms, values: Mapping[str, Any], now: datetime
 ) -> Redeemed | Decision | None:
     """Return what the token promised; None when there is none and none is needed; else the refusal."""
-    forgiving = account.readings.ping_token_failure == "ignore"
+    forgiving = _forgives(account)
     token = values.get(FIELD)
     if token is None:
         return _refused(Reason.PING_MISSING) if terms.ping_required and not forgiving else None
@@ -45,8 +45,13 @@ def redeem(
     return None if forgiving else _refused(reason or Reason.PING_INVALID)
 
 
-def used() -> Decision:
-    return _refused(Reason.PING_USED)
+def used(account: Account) -> Decision | None:
+    """Return the refusal of a token that was redeemed before; None when the lead counts as sent without one."""
+    return None if _forgives(account) else _refused(Reason.PING_USED)
+
+
+def _forgives(account: Account) -> bool:
+    return bool(account.readings.ping_token_failure == "ignore")
 
 
 def _fault(claims: Mapping[str, Any] | None, terms: Terms, now: datetime) -> Reason | None:

@@ -20,20 +20,24 @@ from simulator.contract.sandbox import (
     Duplicates,
     FieldEntry,
     Hours,
+    Limits,
     Name,
     PersonaWanted,
     PlatformSection,
+    RateLimit,
     Section,
     Suppressed,
     Surroundings,
     group,
 )
-from simulator.contract.model import words
+from simulator.contract.model import Operation, words
+from simulator.platforms.leaddistro import INGEST, LOOKUP, PING
 from simulator.platforms.leaddistro.readings import Readings
 from simulator.routing import model
 
 PLATFORM = "leaddistro"
 KEY = "api_key"
+WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  the kind under which a buyer's rotations are counted
 
 
 class MappedField(FieldEntry):
@@ -60,9 +64,12 @@ class LeadDistroBuyer(BuyerEntry):
     webhook: WebhookEntry | None = None
 
     def secret(self, around: Surroundings) -> str:
-        if self.webhook is not None and self.webhook.secret:
+        """Return the signing secret in force; a rotation makes a new one, also where the file names one."""
+        generation, _ = around.generations.get((self.id, WEBHOOK_SECRET), (0, around.since))
+        if generation == 0 and self.webhook is not None and self.webhook.secret:
             return self.webhook.secret
-        return hmac.new(around.secret, f"webhook {self.id}".encode(), hashlib.sha256).hexdigest()
+        made_for = f"webhook {self.id} {generation}" if generation else f"webhook {self.id}"
+        return hmac.new(around.secret, made_for.encode(), hashlib.sha256).hexdigest()
 
     def value(self, around: Surroundings, unwanted: frozenset[str]) -> model.Buyer:
         """`unwanted` is the campaign's list where the reading makes it a silent skip (C2)."""
@@ -123,11 +130,25 @@ class Campaign(Section):
         )
 
 
+def _documented(operation: Operation) -> RateLimit:
+    assert operation.limit is not None  # the vendor documents one for each of its operations
+    return RateLimit(**operation.limit._asdict())
+
+
+class SupplierLimits(Limits):
+    """Defaults are the documented limits; higher ones are given on request (public:/docs/api-response-codes)."""
+
+    ingest: RateLimit | None = _documented(INGEST)
+    ping: RateLimit | None = _documented(PING)
+    lookup: RateLimit | None = _documented(LOOKUP)
+
+
 class Supplier(Section):
     id: Name
     api_key: Name
     test_mode: bool = False
     campaigns: tuple[Name, ...] = Field((), description="The ids of the campaigns it is linked to.")
+    limits: SupplierLimits = SupplierLimits()
 
 
 class LeadDistroSection(PlatformSection):
@@ -163,9 +184,11 @@ class LeadDistroSection(PlatformSection):
         return Source(
             id=supplier.id,
             name=key,
+            owner=supplier.id,
             credentials={KEY: key},
             terms={item.id: item.terms(supplier, around, self.readings) for item in campaigns},
             is_test=supplier.test_mode,
+            limits=supplier.limits.values(),
         )
 
 

@@ -1,17 +1,18 @@
 """How Lead Distro AI words a decision on the supplier side. Which row it is was decided before; no rule here.
 
-Three shapes: the lead under `data`, the flat answer of a ping, and the flat error.
+Four shapes: the lead under `data`, the leads that a look-up found, the flat answer of a ping, and the flat error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 from simulator.contract.model import Rendered, Row
 from simulator.contract.people import lifted
 from simulator.platforms.leaddistro.readings import Readings
-from simulator.routing.model import Check, Decision, FieldError, Lead, Reason
+from simulator.routing.model import Check, Decision, FieldError, KeptLead, Lead, Reason
 
 _LEAD_STATUSES = frozenset({"ACCEPTED", "UNMATCHED", "DUPLICATE", "NEW"})
 _PING_REFUSALS = frozenset({Reason.FILTERED, Reason.SUPPRESSED, Reason.NO_BUYER, Reason.DUPLICATE})
@@ -50,6 +51,8 @@ def _body(row: Row, decision: Decision, readings: Readings) -> dict[str, Any]:
         return _offer(decision, readings)
     if row.operation == "ping" and decision.reason in _PING_REFUSALS:
         return {"accepted": False, "reason": row.code, "message": decision.detail or "Lead rejected"}
+    if decision.reason is Reason.FOUND:
+        return {"data": {"leads": [_kept(lead) for lead in decision.found]}}
     if row.code in _LEAD_STATUSES:
         return {"data": _lead(row, decision)}
     return _error(row, decision, readings)
@@ -70,6 +73,22 @@ def _lead(row: Row, decision: Decision) -> dict[str, Any]:
         "status": row.code,
         "buyer_id": decision.buyer_id if row.code == "ACCEPTED" else None,
         "campaign_id": decision.campaign_id,
+    }
+
+
+def _kept(lead: KeptLead) -> dict[str, Any]:
+    """Word a lead for the look-up. Ours; the keys are a subset of those that a client of the vendor's has."""
+    return {
+        "id": lead.id,
+        "campaign_id": lead.campaign_id,
+        "supplier_id": lead.source_id,
+        "buyer_id": lead.buyer_id or None,
+        "status": lead.status,
+        "state": lead.state or None,
+        "zip_code": lead.zip_code or None,
+        "price": None if lead.price is None else f"{lead.price:.2f}",
+        "is_test": lead.is_test,
+        "created_at": lead.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
 
 

@@ -18,9 +18,11 @@ from simulator.contract.sandbox import (
     Duplicates,
     FieldEntry,
     Hours,
+    Limits,
     Name,
     PersonaWanted,
     PlatformSection,
+    RateLimit,
     Seconds,
     Section,
     StateCode,
@@ -97,6 +99,14 @@ class PingtreeBuyer(BuyerEntry):
         )
 
 
+class SourceLimits(Limits):
+    """Ours: Pingtree documents no rate limit, so there is none unless the file sets one."""
+
+    ping: RateLimit | None = None
+    post: RateLimit | None = None
+    form: RateLimit | None = None
+
+
 class SourceEntry(Section):
     """One source-campaign pairing: link id, tokens, posting specification, gates."""
 
@@ -114,6 +124,7 @@ class SourceEntry(Section):
     suppressions: tuple[Suppressed, ...] = ()
     ping_lifetime: float = Field(300, gt=0, le=86_400, description="Seconds an accepted ping may be posted.")
     duplicates: Duplicates | None = Field(None, description="What makes `isDeDupe` true. Default: nothing.")
+    limits: SourceLimits = SourceLimits()
 
     def terms(
         self,
@@ -174,7 +185,12 @@ class PingtreeSection(PlatformSection):
         for campaign in self.campaigns:
             for buyer in campaign.buyers:
                 if buyer.url is None:
-                    document = buyer.persona_document(tcpa=buyer.tcpa)
+                    document = buyer.persona_document(
+                        tcpa=buyer.tcpa,
+                        mapping=buyer.mapping,
+                        answer_keys=dict(buyer.answer_keys),
+                        bypass_ping=buyer.bypass_ping,
+                    )
                     yield PersonaWanted(PLATFORM, around.tenant, buyer.id, document)
 
     def _sources(self, campaign: Campaign, around: Surroundings) -> Iterator[Source]:
@@ -184,9 +200,11 @@ class PingtreeSection(PlatformSection):
             yield Source(
                 id=entry.id,
                 name=name,
+                owner=name,
                 credentials={kind: _token(around, campaign, name, kind) for kind in signing.KINDS},
                 terms={campaign.id: entry.terms(campaign, around, buyers, self.readings)},
                 retired=tuple(self._retired(campaign, name, around)),
+                limits=entry.limits.values(),
             )
 
     def _retired(self, campaign: Campaign, name: str, around: Surroundings) -> Iterator[Retired]:

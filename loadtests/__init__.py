@@ -1,0 +1,1 @@
+"""Load scenarios and the judge of their verdicts. Meets the simulator over HTTP only."""

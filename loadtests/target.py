@@ -1,0 +1,148 @@
+"""Who is tested: a sandbox of our own, or a target that somebody named. Keys, permission, reachability."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import yaml
+
+from loadtests.requesting import Source, Supplier
+
+LOANS = range(1000, 50_001, 500)  # what fixtures/leads.py gives as loan_amount
+_PATIENCE = 10.0
+
+
+class UnreachableError(Exception):
+    """Nothing answers at the target."""
+
+
+class StartError(Exception):
+    """Our own sandbox did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go and as whom. Suppliers and sources are fresh only on a sandbox of our own."""
+
+    url: str
+    suppliers: tuple[Supplier, ...]
+    sources: tuple[Source, ...]
+
+
+def sandbox_document(suppliers: int, accept_rate: float) -> dict[str, Any]:
+    """Return a sandbox file: so many suppliers, and a Pingtree source whose buyer takes this share of fake leads."""
+    wanted = LOANS[min(len(LOANS) - 1, round((1 - accept_rate) * len(LOANS)))]
+    fields = [
+        {"name": "state", "type": "state", "required": ["ping", "post"]},
+        {"name": "loan_amount", "type": "number"},
+    ]
+    taker: dict[str, Any] = {"id": "load_buyer", "name": "Load Buyer", "persona": {"persona": "eager"}}
+    if accept_rate <= 0:
+        taker["persona"] = {"mode": "refuse"}
+    elif accept_rate < 1:
+        taker["filters"] = [{"field": "loan_amount", "operator": ">=", "value": wanted}]
+    source = {"id": "load_source", "link_id": "lnk_load", "fields": fields}
+    return {
+        "pingtree": {"campaigns": [{"id": "load_campaign", "sources": [source], "buyers": [taker]}]},
+        "leaddistro": {
+            "campaigns": [{"id": "load_campaign", "buyers": []}],
+            "suppliers": [
+                {"id": f"load_supplier_{n}", "api_key": f"load_key_{n}", "campaigns": ["load_campaign"]}
+                for n in range(suppliers)
+            ],
+        },
+    }
+
+
+@contextmanager
+def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
+    """Start a sandbox with fresh suppliers, and end it. Raises StartError with what it said."""
+    with tempfile.TemporaryDirectory(prefix="leadsandbox-load-") as folder:
+        config = Path(folder, "sandbox.yaml")
+        config.write_text(yaml.safe_dump(sandbox_document(suppliers, accept_rate)), "utf-8")
+        said = Path(folder, "stderr")
+        options = ["--port", "0", "--db", ":memory:", "--json", "--config", str(config)]
+        with (
+            said.open("wb") as stderr,
+            subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr, env=_quiet()
+            ) as child,
+        ):
+            try:
+                line = child.stdout.readline() if child.stdout else b""
+                if not line:
+                    raise StartError(said.read_text("utf-8", "replace").strip() or "the sandbox said nothing")
+                yield target_of(json.loads(line))
+            finally:
+                child.terminate()
+
+
+def _quiet() -> dict[str, str]:
+    """Return our environment without what would change the sandbox: it is started by options alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LEADSANDBOX_")}
+
+
+def target_of(welcome: Mapping[str, Any], url: str = "") -> Target:
+    """Return the target that a sandbox's welcome describes."""
+    platforms = welcome.get("platforms", {})
+    suppliers = tuple(
+        Supplier(item["credentials"]["api_key"], item["id"], next(iter(item["campaigns"]), ""))
+        for item in platforms.get("leaddistro", {}).get("suppliers", ())
+    )
+    sources = tuple(
+        Source(item["name"], item["credentials"]["ping"], item["credentials"]["post"])
+        for item in platforms.get("pingtree", {}).get("sources", ())
+    )
+    return Target(url or welcome["base_url"], suppliers, sources)
+
+
+def named_target(url: str, keys: tuple[str, ...]) -> Target:
+    """Return a target with the keys given (`KEY[,SUPPLIER[,CAMPAIGN]]`), or those that a sandbox tells.
+
+    Raises UnreachableError when nothing listens there.
+    """
+    url = url.rstrip("/")
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise UnreachableError(f"nothing answers at {url}: {error}") from error
+    if keys:
+        return Target(url, tuple(Supplier(*key.split(",", 2)) for key in keys), ())
+    return _welcomed(url)
+
+
+def _welcomed(url: str) -> Target:
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            answer = session.get(f"{url}/__sandbox/welcome", timeout=_PATIENCE, allow_redirects=False)
+            return target_of(answer.json(), url) if answer.ok else Target(url, (), ())
+        except requests.ConnectionError as error:
+            raise UnreachableError(f"nothing answers at {url}: {error}") from error
+        except (requests.RequestException, ValueError, LookupError, TypeError, AttributeError):
+            return Target(url, (), ())
+
+
+def is_here(url: str) -> bool:
+    """Whether every address of the URL's host is this machine's loopback."""
+    host = urlsplit(url).hostname or ""
+    try:
+        found = {str(item[4][0]) for item in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(item.partition("%")[0]).is_loopback for item in found)

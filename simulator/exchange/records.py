@@ -1,0 +1,75 @@
+"""What a decided lead leaves in the store: its record, and the webhook that tells its buyer."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from simulator.contract.model import Delivered
+from simulator.dice import new_id
+from simulator.exchange.call import Call
+from simulator.routing.model import Buyer, Decision, Reason
+from simulator.store import DeliveryRecord, LeadRecord
+
+# What a lead is called in the store, whatever the platform calls it in its answer.
+_STATUS = {
+    Reason.SOLD: "ACCEPTED",
+    Reason.SOLD_PAST_SUPPRESSION: "ACCEPTED",
+    Reason.DUPLICATE_ROUTED: "ACCEPTED",
+    Reason.UNMATCHED: "UNMATCHED",
+    Reason.UNSOLD: "UNSOLD",
+    Reason.DUPLICATE: "DUPLICATE",
+}
+
+
+def lead_record(call: Call, decision: Decision) -> LeadRecord:
+    """Return the lead as it was decided; one that is answered before distribution is called by its end."""
+    known = _STATUS.get(decision.reason)
+    return LeadRecord(
+        tenant=call.tenant.id,
+        id=decision.lead_id,
+        platform=call.contract.platform,
+        source_id=call.source.id,
+        campaign_id=call.terms.campaign_id,
+        transaction_id=decision.transaction_id,
+        at=call.now,
+        status=known or ("ACCEPTED" if decision.buyer_id else "UNMATCHED"),
+        values=call.values,
+        buyer_id=decision.buyer_id,
+        price_cents=_cents(decision.price) if decision.price is not None else None,
+        is_test=call.terms.is_test,
+        is_duplicate=decision.is_duplicate,
+        phone=call.lead.phone,
+        email=call.lead.email,
+    )
+
+
+def _cents(dollars: Decimal) -> int:
+    return int((dollars * 100).to_integral_value(ROUND_HALF_UP))
+
+
+def delivery(call: Call, decision: Decision, buyer: Buyer) -> DeliveryRecord | None:
+    """Return the webhook of a sold lead, due at once; None for a buyer that has none."""
+    wire = call.contract.webhook_wire
+    if buyer.webhook is None or wire is None:
+        return None
+    sold = Delivered(
+        lead_id=decision.lead_id,
+        campaign_id=call.terms.campaign_id,
+        source_id=call.source.id,
+        buyer_id=buyer.id,
+        price=decision.price or Decimal(0),
+        is_test=call.terms.is_test,
+        at=call.now,
+        values=call.values,
+    )
+    return DeliveryRecord(
+        tenant=call.tenant.id,
+        platform=call.contract.platform,
+        lead_id=decision.lead_id,
+        buyer_id=buyer.id,
+        event_id=new_id("evt_"),
+        url=buyer.webhook.url,
+        body=wire.body(sold),
+        created_at=call.now,
+        due_at=call.now,
+    )

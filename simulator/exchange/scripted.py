@@ -1,0 +1,163 @@
+"""Outcomes on purpose: what a trigger asked for, with the state that the outcome has. No buyer is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from simulator.contract.model import Journey, Operation
+from simulator.contract.specification import INVALID, REQUIRED
+from simulator.dice import new_id
+from simulator.exchange.call import Call
+from simulator.exchange.records import delivery, lead_record
+from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, FieldError, Reason
+from simulator.store import PingRecord, Store
+from simulator.triggers.table import Script
+
+PHANTOM = "sandbox_bidder"
+"""The buyers of the sandbox's own, which only exist in triggered auctions: their bids are good and they buy."""
+
+FIRST_BID = Decimal(45)
+
+_SENTENCE = "A trigger asked for this"
+_WITH_STATE = frozenset(
+    {
+        *(Reason.BID, Reason.NO_BID, Reason.AVAILABLE, Reason.NO_BUYER),
+        *(Reason.SOLD, Reason.SOLD_PAST_SUPPRESSION, Reason.QUEUED, Reason.UNSOLD, Reason.UNMATCHED),
+        *(Reason.DUPLICATE, Reason.DUPLICATE_ROUTED),
+    }
+)
+_SOLD = frozenset({Reason.SOLD, Reason.SOLD_PAST_SUPPRESSION, Reason.DUPLICATE_ROUTED, Reason.QUEUED})
+_DUPLICATE = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ROUTED})
+
+
+def is_refusal(script: Script) -> bool:
+    """Whether the outcome is a refusal, which needs nothing of the request and leaves nothing behind."""
+    return script.reason not in _WITH_STATE
+
+
+def refusal(script: Script, operation: Operation, allow: tuple[str, ...]) -> Decision:
+    """Return a refusal with all the details that its row's answer can have."""
+    reason = script.reason
+    return Decision(
+        reason,
+        _SENTENCE,
+        errors=_errors(reason),
+        failed_rules=(Check("sandbox trigger", passed=False, detail=_SENTENCE, reason=reason),),
+        retry_after=1 if reason is Reason.RATE_LIMITED else None,
+        allow=allow if reason is Reason.WRONG_METHOD else (),
+        checks=(Check(f"trigger on {operation.name}", passed=False, detail=_SENTENCE, reason=reason),),
+    )
+
+
+def _errors(reason: Reason) -> tuple[FieldError, ...]:
+    if reason is Reason.MISSING_FIELD:
+        return (FieldError("state", REQUIRED, "state is required"),)
+    pings = {
+        Reason.PING_EXPIRED: "expired",
+        Reason.PING_MISMATCH: "mismatch",
+        Reason.PING_USED: "used",
+        Reason.PING_INVALID: "invalid",
+        Reason.PING_MISSING: REQUIRED,
+    }
+    if reason in pings:
+        return (FieldError("flo_ping_id", pings[reason], f"flo_ping_id: {_SENTENCE}"),)
+    return (FieldError("state", INVALID, f"state: {_SENTENCE}"),)
+
+
+def phantom_bids(script: Script) -> tuple[Bid, ...]:
+    """Return the bids of the sandbox's own buyers, highest first."""
+    top = script.price or FIRST_BID
+    return tuple(Bid(f"{PHANTOM}_{n + 1}", max(top - n, Decimal("0.01"))) for n in range(script.bidders))
+
+
+class ScriptedJourneys:
+    """Does in the store what the outcome means, so that what follows it makes sense."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def play(self, call: Call, script: Script) -> Decision:
+        match call.operation.journey:
+            case Journey.AUCTION:
+                return self._auction(call, script)
+            case Journey.PRECHECK:
+                return self._precheck(call, script)
+            case _:
+                return self._lead(call, script)
+
+    def _auction(self, call: Call, script: Script) -> Decision:
+        bids = phantom_bids(script) if script.reason is Reason.BID else ()
+        transaction_id = str(call.values.get("transaction_id") or new_id("txn_"))
+        with self._store.transaction() as tx:
+            tx.add_ping(
+                PingRecord(
+                    tenant=call.tenant.id,
+                    platform=call.contract.platform,
+                    transaction_id=transaction_id,
+                    source_id=call.source.id,
+                    campaign_id=call.terms.campaign_id,
+                    at=call.now,
+                    expires_at=call.now + call.terms.ping_lifetime,
+                    accepted=bool(bids),
+                    lead=call.lead,
+                    bids=bids,
+                )
+            )
+        decision = Decision(script.reason, _SENTENCE, transaction_id=transaction_id, bids=bids, asked=_asked(bids))
+        return replace(decision, price=bids[0].amount, buyer_id=bids[0].buyer_id) if bids else decision
+
+    def _precheck(self, call: Call, script: Script) -> Decision:
+        if script.reason is not Reason.AVAILABLE:
+            return Decision(script.reason, _SENTENCE, campaign_id=call.terms.campaign_id)
+        assert call.contract.ping_tokens is not None  # a contract with a precheck has them
+        buyer = replace(_buyer(call), price=script.price or _buyer(call).price)
+        token = call.contract.ping_tokens.issue(call.account, call.terms, buyer, call.now, new_id())
+        return Decision(
+            script.reason,
+            _SENTENCE,
+            campaign_id=call.terms.campaign_id,
+            ping_token=token,
+            price=buyer.price,
+            bids=(Bid(buyer.id, buyer.price),),
+        )
+
+    def _lead(self, call: Call, script: Script) -> Decision:
+        sold = script.reason in _SOLD
+        buyer = _buyer(call)
+        price = script.price or buyer.price or FIRST_BID
+        decision = Decision(
+            script.reason,
+            _SENTENCE,
+            lead_id=new_id(),
+            campaign_id=call.terms.campaign_id,
+            transaction_id=str(call.values.get("transaction_id") or new_id("txn_")),
+            is_duplicate=script.reason in _DUPLICATE,
+            buyer_id=buyer.id if sold else "",
+            buyer_name=buyer.name if sold else "",
+            price=price if sold else None,
+            asked=(Asked(buyer.id, "sold", _SENTENCE, price),) if sold else (),
+        )
+        self._keep(call, decision, buyer)
+        return decision
+
+    def _keep(self, call: Call, decision: Decision, buyer: Buyer) -> None:
+        ping = self._store.ping(call.tenant.id, call.contract.platform, decision.transaction_id)
+        with self._store.transaction() as tx:
+            if ping is not None and ping.source_id == call.source.id and tx.claim_ping(ping, call.now):
+                tx.settle_ping(ping, {"triggered": decision.reason.value})
+            tx.add_lead(lead_record(call, decision))
+            if decision.buyer_id and (sent := delivery(call, decision, buyer)):
+                tx.add_delivery(sent)
+
+
+def _asked(bids: Sequence[Bid]) -> tuple[Asked, ...]:
+    return tuple(
+        Asked(bid.buyer_id, "won" if n == 0 else "outbid", _SENTENCE, bid.amount) for n, bid in enumerate(bids)
+    )
+
+
+def _buyer(call: Call) -> Buyer:
+    """Return the buyer that a triggered lead goes to: the campaign's first, or one of the sandbox's own."""
+    return min(call.terms.buyers, key=lambda buyer: (buyer.priority, buyer.id), default=Buyer(f"{PHANTOM}_1"))

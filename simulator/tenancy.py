@@ -1,0 +1,183 @@
+"""What can be done to tenants: made, deleted, reloaded, given new credentials. Answering requests is the exchange's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from simulator.buyers import BuyerCalls, Call
+from simulator.clock import Clock
+from simulator.configuration import sandboxes
+from simulator.configuration.loading import read
+from simulator.configuration.model import Sandbox, findings
+from simulator.contract.sandbox import PersonaWanted
+from simulator.dice import Dice, new_id
+from simulator.store import Store
+from simulator.tenants import Tenant, Tenants
+
+MOST_TENANTS = 2000
+MOCK_BUYERS_START = 10.0  # seconds that they have to answer the introduction
+
+log = logging.getLogger(__name__)
+
+
+class PersonaError(ValueError):
+    """The mock buyers will not play a buyer of the sandbox file."""
+
+
+class UnreachableBuyersError(Exception):
+    """The mock buyers do not answer."""
+
+
+class TooManyTenantsError(ValueError):
+    """There are so many tenants that somebody forgets to delete them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """Makes and unmakes tenants, in the store, among the mock buyers and in memory together."""
+
+    tenants: Tenants
+    store: Store
+    calls: BuyerCalls
+    mock_buyers_url: str
+    changed: Callable[[], None]
+
+    def create(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
+        """Make a tenant from a sandbox document, or from the built-in one; its state starts empty.
+
+        Raises ConfigurationError, PersonaError, TooManyTenantsError; KeyError when the name is taken.
+        """
+        if len(list(self.tenants)) >= MOST_TENANTS:
+            raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
+        name = name or f"t{new_id()[:8]}"
+        if self.tenants.get(name) is not None:
+            raise KeyError(name)
+        sandbox = built_in() if document is None else posted(document)
+        clock = Clock()
+        tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)
+        self.tenants.add(tenant)
+        try:
+            self.introduce(tenant)
+        except Exception:
+            self.tenants.remove(name)
+            raise
+        self.save(tenant)
+        return tenant
+
+    def save(self, tenant: Tenant) -> None:
+        """Write down what a restart needs to find the tenant as it is."""
+        document = {
+            "sandbox": tenant.sandbox.model_dump(mode="json", by_alias=True),
+            "since": tenant.since.isoformat(),
+            "clock": asdict(tenant.clock.state()),
+            "dice": tenant.dice.state(),
+        }
+        with self.store.transaction() as tx:
+            tx.save_tenant(tenant.id, document)
+
+    def delete(self, tenant: Tenant) -> Mapping[str, int]:
+        """Delete a tenant and everything of it; return how many rows went."""
+        self.tenants.remove(tenant.id)
+        self._forget_personas(tenant)
+        with self.store.transaction() as tx:
+            gone = tx.forget_tenant(tenant.id)
+        self.changed()
+        return gone
+
+    def regenerate(self, tenant: Tenant, owner: str, kind: str) -> None:
+        """Make the next generation of a credential; the one before is refused from now on (C24)."""
+        with self.store.transaction() as tx:
+            tx.regenerate(tenant.id, owner, kind, tenant.clock.now())
+        self.tenants.add(tenant)
+        self.changed()
+
+    def reload(self, tenant: Tenant, sandbox: Sandbox, read_file: Callable[[str], str]) -> None:
+        """Put another sandbox file in force, whole or not at all. Raises PersonaError, ValueError."""
+        before = (tenant.sandbox, tenant.read_file)
+        tenant.sandbox, tenant.read_file = sandbox, read_file
+        try:
+            self.introduce(tenant)
+            self.tenants.add(tenant)
+        except Exception:
+            tenant.sandbox, tenant.read_file = before
+            raise
+        self.changed()
+
+    def snapshots(self, tenant: Tenant) -> list[str]:
+        return [item.name for item in self.store.snapshots(tenant.id)]
+
+    def take_snapshot(self, tenant: Tenant, name: str) -> None:
+        """Keep the tenant's state, clock and dice under a name. Raises ValueError when there are too many."""
+        document = {"clock": asdict(tenant.clock.state()), "dice": tenant.dice.state()}
+        with self.store.transaction() as tx:
+            tx.take_snapshot(tenant.id, name, document)
+
+    def restore_snapshot(self, tenant: Tenant, name: str) -> bool:
+        """Go back to a snapshot; return False when there is none of that name."""
+        with self.store.transaction() as tx:
+            found = tx.restore_snapshot(tenant.id, name)
+        if found is None:
+            return False
+        tenant.clock.restore(found.document["clock"])
+        tenant.dice.restore(found.document["dice"])
+        self.tenants.add(tenant)
+        self.changed()
+        return True
+
+    def delete_snapshot(self, tenant: Tenant, name: str) -> bool:
+        with self.store.transaction() as tx:
+            return bool(tx.delete_snapshot(tenant.id, name))
+
+    def introduce(self, tenant: Tenant) -> None:
+        """Tell the mock buyers who they are. Raises PersonaError, UnreachableBuyersError."""
+        if not self.mock_buyers_url:
+            return
+        personas = self.tenants.personas(tenant)
+        wanted = [self._call(item) for item in personas]
+        for item, reply in zip(personas, self.calls.send(wanted), strict=True):
+            if reply.failure:
+                raise UnreachableBuyersError(f"the mock buyers at {self.mock_buyers_url} do not answer: {reply.detail}")
+            if reply.status >= 400:
+                said = reply.body.decode("utf-8", "replace")[:500]
+                raise PersonaError(f"the persona of buyer {item.buyer_id} is not one: {said}")
+
+    def _call(self, item: PersonaWanted) -> Call:
+        url = f"{self.mock_buyers_url}/__buyers/{item.platform}/{item.tenant}/{item.buyer_id}"
+        body = orjson.dumps(dict(item.document))
+        return Call(url, body, {"Content-Type": "application/json"}, MOCK_BUYERS_START, "PUT")
+
+    def _forget_personas(self, tenant: Tenant) -> None:
+        if self.mock_buyers_url:
+            urls = [f"{self.mock_buyers_url}/__buyers/{name}/{tenant.id}" for name in tenant.accounts]
+            self.calls.send([Call(url, b"", {}, MOCK_BUYERS_START, "DELETE") for url in urls])
+
+
+_built_in: list[Sandbox] = []
+
+
+def built_in() -> Sandbox:
+    """Return the built-in sandbox, read once: a tenant per test must cost milliseconds."""
+    if not _built_in:
+        _built_in.append(sandboxes.load(None)[0])
+    return _built_in[0]
+
+
+def posted(document: Mapping[str, Any]) -> Sandbox:
+    """Read a sandbox that came as JSON, which is YAML too. Raises ConfigurationError."""
+    return read(orjson.dumps(document).decode(), name="sandbox", model=Sandbox, checks=findings)
+
+
+def restored(name: str, document: Mapping[str, Any]) -> Tenant:
+    """Return a tenant as it was saved."""
+    clock, dice = Clock(), Dice()
+    clock.restore(document["clock"])
+    dice.restore(document["dice"])
+    sandbox = posted(document["sandbox"])
+    since = datetime.fromisoformat(document["since"])
+    return Tenant(name, sandbox, since, clock, dice, sandboxes.no_files)

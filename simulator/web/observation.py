@@ -1,0 +1,231 @@
+"""`/__sandbox/requests`, `events`, `metrics`: what happened, why, and what happens now. Nothing is recorded here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+from pydantic import Field, model_validator
+
+from simulator import metrics as prometheus
+from simulator.contract.model import ANY_OPERATION, Contract
+from simulator.events import Hub, TooManySubscribersError
+from simulator.explaining import explain, text
+from simulator.journal import (
+    EvictedError,
+    EvidenceGoneError,
+    Filter,
+    FilterError,
+    Journal,
+    Journals,
+    UnknownRequestError,
+    Vocabulary,
+    parsed,
+)
+from simulator.metrics import Metrics
+from simulator.recording import shorts
+from simulator.routing.model import Terms
+from simulator.tenants import Tenant, Tenants
+from simulator.web.control import PREFIX
+from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of, whole_number
+
+_NOT_FILTERS = frozenset({"tenant", "limit", "after"})
+
+
+class Bounds(Body):
+    """How many there must be; at least one of the two."""
+
+    at_least: int | None = Field(None, ge=0)
+    at_most: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Bounds:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError("at_least is more than at_most, so no count would do")
+        return self
+
+    def holds(self, count: int) -> bool:
+        return (self.at_least or 0) <= count and (self.at_most is None or count <= self.at_most)
+
+    def decided_by_at_least(self, count: int) -> bool | None:
+        """Say what `count` or more requests make of it; None when it depends on how many more."""
+        if self.at_most is not None and count > self.at_most:
+            return False
+        return True if self.at_most is None and self.holds(count) else None
+
+
+class Verification(Body):
+    """What must be true of the journal."""
+
+    filter: dict[str, Any] = Field(default_factory=dict)
+    count: int | Bounds = Field(union_mode="left_to_right")
+
+    @property
+    def bounds(self) -> Bounds:
+        return self.count if isinstance(self.count, Bounds) else Bounds(at_least=self.count, at_most=self.count)
+
+
+def blueprint(
+    tenants: Tenants, journals: Journals, hub: Hub, metrics: Metrics, contracts: Mapping[str, Contract]
+) -> Blueprint:
+    observation = Blueprint("observation", __name__)
+    words = _vocabulary(contracts)
+
+    @observation.get(f"{PREFIX}/requests")
+    def listed() -> Response:
+        journal = journals.of(tenant_of(tenants).id)
+        wanted = _filter(words, *_NOT_FILTERS)
+        try:
+            page = journal.select(wanted, whole_number("limit", 100), request.args.get("after", ""))
+        except UnknownRequestError as error:
+            raise ProblemError(400, "Bad request", f"after: no request has the id {str(error)[:80]!r}") from None
+        return as_json({"requests": shorts(page.requests), "next": page.next or None, "journal": journal.size()})
+
+    @observation.get(f"{PREFIX}/requests/count")
+    def count() -> Response:
+        tenant = tenant_of(tenants)
+        return as_json({"count": _count(journals.of(tenant.id), _filter(words, "tenant")), "exact": True})
+
+    @observation.post(f"{PREFIX}/requests/verify")
+    def verify() -> Response:
+        journal = journals.of(tenant_of(tenants).id)
+        wanted = body_of(Verification)
+        actual = _verified(journal, wanted.bounds, _readable(wanted.filter, words))
+        return as_json({"verified": True, "expected": _expected(wanted.bounds), "actual": actual})
+
+    @observation.get(f"{PREFIX}/requests/<request_id>")
+    def explained(request_id: str) -> Response:
+        tenant = _tenant_keeping(tenants, journals, request_id)
+        entry = _entry(journals.of(tenant.id), request_id)
+        explanation = explain(entry, _buyers(tenant, contracts, entry))
+        return as_json(entry | {"explanation": explanation, "text": text(entry, explanation)})
+
+    @observation.delete(f"{PREFIX}/requests")
+    def clear() -> Response:
+        journals.of(tenant_of(tenants).id).clear()
+        return Response(status=204)
+
+    @observation.get(f"{PREFIX}/events")
+    def events() -> Response:
+        try:
+            subscription = hub.subscribe(tenant_of(tenants).id)
+        except TooManySubscribersError as error:
+            raise ProblemError(503, "Too many event streams", f"{error}; close one and try again") from None
+        response = Response(subscription.stream(), content_type="text/event-stream")
+        response.headers["Cache-Control"] = "no-store"
+        response.call_on_close(subscription.end)  # also for a reader that left before the first event
+        return response
+
+    @observation.get(f"{PREFIX}/metrics")
+    def measured() -> Response:
+        return Response(metrics.text(), content_type=prometheus.CONTENT_TYPE)
+
+    return observation
+
+
+def _vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
+    operations = {item.name for contract in contracts.values() for item in contract.operations}
+    rows = {row.id for contract in contracts.values() for row in contract.rows}
+    return Vocabulary(frozenset(contracts), frozenset({*operations, ANY_OPERATION}), frozenset(rows))
+
+
+def _filter(words: Vocabulary, *others: str) -> Filter:
+    return _readable({name: value for name, value in request.args.items() if name not in others}, words)
+
+
+def _readable(parameters: Mapping[str, Any], words: Vocabulary) -> Filter:
+    try:
+        return parsed(parameters, words)
+    except FilterError as error:
+        raise ProblemError(400, "Bad request", str(error), errors=error.problems) from None
+
+
+def _count(journal: Journal, wanted: Filter) -> int:
+    try:
+        return journal.count(wanted)
+    except EvidenceGoneError as error:
+        raise _evidence_gone(error) from None
+
+
+def _evidence_gone(error: EvidenceGoneError, **more: Any) -> ProblemError:
+    detail = (
+        f"Evidence was evicted: {error}; at least {error.kept} match. The counters that outlive eviction know platform, "
+        "operation, source, row and http only. Count by these, or give the journal more room (--journal-entries, "
+        "--journal-bytes)"
+    )
+    return ProblemError(409, "Evidence was evicted", detail, at_least=error.kept, evicted=error.evicted, **more)
+
+
+def _verified(journal: Journal, bounds: Bounds, wanted: Filter) -> int | dict[str, int]:
+    """Return how many there are. Raises ProblemError when that is not as expected, or can't be known any more."""
+    try:
+        actual = journal.count(wanted)
+    except EvidenceGoneError as error:
+        decided = bounds.decided_by_at_least(error.kept)
+        if decided is None:
+            raise _evidence_gone(error, expected=_expected(bounds)) from None
+        if decided:
+            return {"at_least": error.kept}
+        raise _unexpected(journal, bounds, wanted, {"at_least": error.kept}) from None
+    if not bounds.holds(actual):
+        raise _unexpected(journal, bounds, wanted, actual)
+    return actual
+
+
+def _unexpected(journal: Journal, bounds: Bounds, wanted: Filter, actual: int | dict[str, int]) -> ProblemError:
+    expected = _expected(bounds)
+    detail = f"Expected {_worded(expected)} requests, there were {_worded(actual)}"
+    seen = journal.by_row(Filter(platform=wanted.platform, operation=wanted.operation, source=wanted.source))
+    return ProblemError(422, "Not verified", detail, verified=False, expected=expected, actual=actual, rows_seen=seen)
+
+
+def _expected(bounds: Bounds) -> int | dict[str, int]:
+    if bounds.at_least == bounds.at_most and bounds.at_least is not None:
+        return bounds.at_least
+    return bounds.model_dump(exclude_none=True)
+
+
+def _worded(count: int | dict[str, int]) -> str:
+    if isinstance(count, int):
+        return str(count)
+    return " and ".join(f"{name.replace('_', ' ')} {value}" for name, value in count.items())
+
+
+def _tenant_keeping(tenants: Tenants, journals: Journals, request_id: str) -> Tenant:
+    """Return the tenant that was named; without one, the tenant whose journal gave the id."""
+    name = None if "tenant" in request.args else journals.keeping(request_id)
+    return (tenants.get(name) if name else None) or tenant_of(tenants)
+
+
+def _entry(journal: Journal, request_id: str) -> dict[str, Any]:
+    try:
+        return journal.find(request_id)
+    except EvictedError:
+        detail = f"{request_id} was evicted from the journal or cleared; its counters remain unless they were cleared"
+        raise ProblemError(410, "Gone", detail) from None
+    except UnknownRequestError:
+        raise ProblemError(404, "Not found", f"No request has the id {request_id[:80]!r}") from None
+
+
+def _buyers(tenant: Tenant, contracts: Mapping[str, Contract], entry: Mapping[str, Any]) -> list[str]:
+    """Return the buyers of the request's campaign as it is configured now."""
+    account = tenant.accounts[entry["platform"]]
+    sources = [item for item in account.sources.values() if item.id == entry["source_id"]]
+    for source in sources:
+        terms = source.terms.get(entry["campaign_id"])
+        found = terms or contracts[entry["platform"]].admission.terms_for(account, source, _values(entry))
+        if isinstance(found, Terms):
+            return [buyer.id for buyer in found.buyers]
+    return []
+
+
+def _values(entry: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = orjson.loads(entry["request"]["body"])
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,261 @@
+"""`/__sandbox/tenants`, `credentials`, `clock`, `reset`, `snapshots`: isolation and time, for tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from simulator.configuration.loading import ConfigurationError
+from simulator.contract.account import Account, Source
+from simulator import timekeeping
+from simulator.store import Scope, Store
+from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
+from simulator.tenants import DEFAULT, Tenant
+from simulator.webhooks import Courier
+from simulator.web.control import PREFIX
+from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
+from simulator.welcome import Introduce
+
+Forgetting = Callable[[Tenant], int]
+"""Empties the journal of a tenant; returns how many entries went."""
+
+_PAUSE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>ms|s|min|h|d|[a-z]+)?", re.ASCII)
+_UNITS: dict[str | None, timedelta] = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), timedelta(milliseconds=1)),
+    **dict.fromkeys(("s", "second", "seconds", None), timedelta(seconds=1)),
+    **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
+    **dict.fromkeys(("h", "hour", "hours"), timedelta(hours=1)),
+    **dict.fromkeys(("d", "day", "days"), timedelta(days=1)),
+}
+
+
+class NewTenant(Body):
+    """A tenant to make. Without a sandbox it is the built-in one; without a name it gets one."""
+
+    name: str = Field("", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$|^$")
+    sandbox: dict[str, Any] | None = None
+    seed: int | None = None
+
+
+class Credential(Body):
+    """Whose credential to make anew: a source's (its id or link id) or a supplier's, and which kind."""
+
+    platform: str
+    owner: str
+    kind: str = ""
+
+
+class Move(Body):
+    """One move of the clock: `advance` ("30 days", "301 s" or seconds), `set`, `freeze`, `unfreeze` or `reset`."""
+
+    advance: str | float | None = None
+    set: datetime | None = None
+    freeze: bool | datetime | None = None
+    unfreeze: Literal[True] | None = None
+    reset: Literal[True] | None = None
+
+
+class Reset(Body):
+    """What to empty: leads, pings, caps, deliveries, journal, faults, clock, or all."""
+
+    scopes: tuple[Literal["leads", "pings", "caps", "deliveries", "journal", "faults", "clock", "all"], ...] = ("all",)
+
+
+class Named(Body):
+    name: str = Field("default", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
+
+
+def blueprint(
+    tenancy: Tenancy, courier: Courier, introduce: Introduce, forget_journal: Forgetting
+) -> Blueprint:
+    control = Blueprint("tenancy", __name__)
+    _add_tenants(control, tenancy, introduce, forget_journal)
+    _add_credentials(control, tenancy)
+    _add_clock(control, tenancy, courier)
+    _add_state(control, tenancy, courier, forget_journal)
+    return control
+
+
+def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, forget_journal: Forgetting) -> None:
+    @control.get(f"{PREFIX}/tenants")
+    def list_tenants() -> Response:
+        found = [{"tenant": item.id, "now": item.clock.now().isoformat()} for item in tenancy.tenants]
+        return as_json({"tenants": found})
+
+    @control.post(f"{PREFIX}/tenants")
+    def create_tenant() -> Response:
+        wanted = body_of(NewTenant)
+        try:
+            tenant = tenancy.create(wanted.name, wanted.sandbox, wanted.seed)
+        except ConfigurationError as error:
+            faults = [str(item) for item in error.problems]
+            raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
+        except PersonaError as error:
+            raise ProblemError(400, "Bad request", str(error)) from None
+        except KeyError:
+            raise ProblemError(409, "Conflict", f"There is a tenant {wanted.name!r} already") from None
+        except TooManyTenantsError as error:
+            raise ProblemError(409, "Conflict", str(error)) from None
+        except UnreachableBuyersError as error:
+            raise ProblemError(503, "Service unavailable", str(error)) from None
+        return as_json(introduce(tenant.id), 201)
+
+    @control.get(f"{PREFIX}/tenants/<name>")
+    def show_tenant(name: str) -> Response:
+        return as_json(introduce(_named(tenancy, name).id))
+
+    @control.delete(f"{PREFIX}/tenants/<name>")
+    def delete_tenant(name: str) -> Response:
+        tenant = _named(tenancy, name)
+        if tenant.id == DEFAULT:
+            raise ProblemError(409, "Conflict", f"The default tenant stays; POST {PREFIX}/reset empties it")
+        gone = dict(tenancy.delete(tenant))
+        gone["journal"] = forget_journal(tenant)
+        return as_json({"deleted": tenant.id, "rows": gone})
+
+
+def _named(tenancy: Tenancy, name: str) -> Tenant:
+    tenant = tenancy.tenants.get(name)
+    if tenant is None:
+        raise ProblemError(404, "Not found", f"There is no tenant {name[:100]!r}")
+    return tenant
+
+
+def _add_credentials(control: Blueprint, tenancy: Tenancy) -> None:
+    @control.post(f"{PREFIX}/credentials/regenerate")
+    def regenerate() -> Response:
+        tenant, wanted = tenant_of(tenancy.tenants), body_of(Credential)
+        account = tenant.accounts.get(wanted.platform)
+        if account is None:
+            raise ProblemError(400, "Bad request", f"platform must be one of {', '.join(tenant.accounts)}")
+        if wanted.kind == "webhook_secret":
+            return _rotated_secret(tenancy, tenant, account, wanted.owner)
+        source = _source(account, wanted.owner)
+        kind = wanted.kind or next(iter(source.credentials))
+        if kind not in source.credentials:
+            raise ProblemError(400, "Bad request", f"kind must be one of {', '.join(source.credentials)}")
+        tenancy.regenerate(tenant, source.owner, kind)
+        renewed = _source(tenant.accounts[wanted.platform], source.id)
+        return as_json({"owner": renewed.id, "name": renewed.name, "kind": kind, "credential": renewed.credentials[kind]})
+
+
+def _source(account: Account, owner: str) -> Source:
+    for source in account.sources.values():
+        if owner in {source.id, source.name}:
+            return source
+    raise ProblemError(404, "Not found", f"Nobody is called {owner[:100]!r} at {account.platform}")
+
+
+def _rotated_secret(tenancy: Tenancy, tenant: Tenant, account: Account, owner: str) -> Response:
+    buyer = account.buyers.get(owner)
+    if buyer is None or buyer.webhook is None:
+        raise ProblemError(404, "Not found", f"No buyer {owner[:100]!r} has a webhook at {account.platform}")
+    tenancy.regenerate(tenant, buyer.id, "webhook_secret")
+    tenancy.introduce(tenant)
+    renewed = tenant.accounts[account.platform].buyers[owner].webhook
+    assert renewed is not None  # the same buyer of the same file
+    return as_json({"owner": owner, "kind": "webhook_secret", "credential": renewed.secret})
+
+
+def _add_clock(control: Blueprint, tenancy: Tenancy, courier: Courier) -> None:
+    @control.get(f"{PREFIX}/clock")
+    def show_clock() -> Response:
+        return as_json(_clock(tenant_of(tenancy.tenants)))
+
+    @control.post(f"{PREFIX}/clock")
+    def move_clock() -> Response:
+        tenant, wanted = tenant_of(tenancy.tenants), body_of(Move)
+        try:
+            fired = _moved(tenant, wanted, courier, tenancy.store)
+        except (ValueError, OverflowError) as error:
+            raise ProblemError(400, "Bad request", str(error)) from None
+        except timekeeping.TooMuchDueError as error:
+            raise ProblemError(409, "Conflict", str(error), now=error.fired.now.isoformat()) from None
+        finally:
+            tenancy.save(tenant)
+        done = {name: n for name, n in asdict(fired).items() if name != "now"}
+        return as_json(_clock(tenant) | {"webhooks": done})
+
+
+def _moved(tenant: Tenant, wanted: Move, courier: Courier, store: Store) -> timekeeping.Fired:
+    moves = wanted.model_dump(exclude_none=True)
+    if len(moves) != 1:
+        raise ValueError("give exactly one of advance, set, freeze, unfreeze, reset")
+    if wanted.advance is not None:
+        return timekeeping.advance(tenant, pause(wanted.advance), courier, store)
+    if wanted.set is not None:
+        return timekeeping.advance_to(tenant, _aware(wanted.set), courier, store)
+    if wanted.freeze:
+        at = None if wanted.freeze is True else _aware(wanted.freeze)
+        return timekeeping.freeze(tenant, at, courier, store)
+    return timekeeping.reset(tenant, courier) if wanted.reset else timekeeping.unfreeze(tenant, courier)
+
+
+def pause(text: str | float) -> timedelta:
+    """Read `30 days`, `301 s`, `5min` or a number of seconds. Raises ValueError."""
+    if isinstance(text, int | float):
+        return timedelta(seconds=text)
+    found = _PAUSE.fullmatch(text.strip().lower())
+    if found is None or found["unit"] not in _UNITS:
+        raise ValueError(f"advance must be like '30 days', '90 s' or a number of seconds, not {text[:50]!r}")
+    return _UNITS[found["unit"]] * float(found["number"])
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _clock(tenant: Tenant) -> dict[str, Any]:
+    return {"tenant": tenant.id, "now": tenant.clock.now().isoformat(), "frozen": tenant.clock.is_frozen}
+
+
+def _add_state(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_journal: Forgetting) -> None:
+    @control.post(f"{PREFIX}/reset")
+    def reset() -> Response:
+        tenant, wanted = tenant_of(tenancy.tenants), set(body_of(Reset).scopes)
+        everything = "all" in wanted
+        kept = {scope for scope in Scope if not everything and scope.value not in wanted}
+        with tenancy.store.transaction() as tx:
+            emptied: dict[str, int] = tx.reset(tenant.id, set(Scope) - kept)
+        if everything or "journal" in wanted:
+            emptied["journal"] = forget_journal(tenant)
+        if everything or "faults" in wanted:
+            emptied["faults"] = tenant.faults.disarm()
+        if everything or "clock" in wanted:
+            timekeeping.reset(tenant, courier)
+            tenancy.save(tenant)
+        also = () if everything else ({"journal", "faults", "clock"} - wanted)
+        return as_json({"tenant": tenant.id, "emptied": emptied, "kept": sorted({*kept, *also, "credentials", "sandbox"})})
+
+    @control.get(f"{PREFIX}/snapshots")
+    def snapshots() -> Response:
+        return as_json({"snapshots": tenancy.snapshots(tenant_of(tenancy.tenants))})
+
+    @control.post(f"{PREFIX}/snapshots")
+    def take_snapshot() -> Response:
+        tenant, wanted = tenant_of(tenancy.tenants), body_of(Named)
+        try:
+            tenancy.take_snapshot(tenant, wanted.name)
+        except ValueError as error:
+            raise ProblemError(409, "Conflict", str(error)) from None
+        return as_json({"tenant": tenant.id, "snapshot": wanted.name}, 201)
+
+    @control.post(f"{PREFIX}/snapshots/<name>/restore")
+    def restore_snapshot(name: str) -> Response:
+        tenant = tenant_of(tenancy.tenants)
+        if not tenancy.restore_snapshot(tenant, name):
+            raise ProblemError(404, "Not found", f"Tenant {tenant.id} has no snapshot {name[:100]!r}")
+        return as_json({"tenant": tenant.id, "restored": name, "now": tenant.clock.now().isoformat()})
+
+    @control.delete(f"{PREFIX}/snapshots/<name>")
+    def forget_snapshot(name: str) -> Response:
+        tenant = tenant_of(tenancy.tenants)
+        if not tenancy.delete_snapshot(tenant, name):
+            raise ProblemError(404, "Not found", f"Tenant {tenant.id} has no snapshot {name[:100]!r}")
+        return as_json({"deleted": name})

@@ -1,0 +1,1 @@
+"""Faults below HTTP, and the relay that performs them. What the simulator answers is decided elsewhere."""

@@ -1,0 +1,19 @@
+"""What all tests share: the built-in sandbox, started once per process, and hypothesis without deadlines."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.sandbox import Sandbox, running
+
+# How long an example takes says nothing on machines that do other work as well.
+settings.register_profile("sandbox", deadline=None)
+settings.load_profile("sandbox")
+
+
+@pytest.fixture(scope="session")
+def built_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The sandbox that `leadsandbox up` starts with when no file is named."""
+    with running(tmp_path_factory.mktemp("built_in")) as sandbox:
+        yield sandbox

@@ -1,0 +1,258 @@
+"""Killed at any moment under load, the sandbox keeps what it acknowledged and leaves no process behind.
+
+LEADSANDBOX_KILL_ROUNDS=200 makes a long run of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.leads import fake_lead
+from tests.running import Client, Running, alive, processes, sandbox, wait_until, written
+
+ROUNDS = int(os.environ.get("LEADSANDBOX_KILL_ROUNDS", "10"))
+MOST_PER_ROUND = 150  # acknowledged leads after which a round is killed at the latest
+UNSETTLED = "SELECT transaction_id FROM pings WHERE claimed_at IS NOT NULL AND answer_json IS NULL"
+PENDING = "SELECT event_id FROM outbox WHERE status != 'delivered'"
+KEY = {"x-api-key": "key_kill"}
+IDS = {"flo_campaign_id": "sold", "flo_supplier_id": "supplier_kill"}
+
+
+def sandbox_file(webhooks: str) -> dict[str, Any]:
+    field_ = {"name": "state", "type": "state", "required": ["ping", "post"]}
+    return {
+        "leaddistro": {
+            "suppliers": [{"id": "supplier_kill", "api_key": "key_kill", "campaigns": ["sold"]}],
+            "campaigns": [
+                {
+                    "id": "sold",
+                    "distribution": "round_robin",
+                    "buyers": [
+                        {
+                            "id": name,
+                            "price": 12.5,
+                            "webhook": {"url": f"{webhooks}/{name}"},
+                            "caps": {"total": 10**9, "dollars": {"total": 1_000_000}},
+                        }
+                        for name in ("first", "second")
+                    ],
+                }
+            ],
+        },
+        "pingtree": {
+            "campaigns": [
+                {
+                    "id": "auction",
+                    "sources": [
+                        {
+                            "id": "src_kill",
+                            "link_id": "lnk_kill",
+                            "fields": [field_],
+                            "caps": {"total": 10**9},
+                            "duplicates": {"fields": ["email"]},
+                        }
+                    ],
+                    "buyers": [
+                        {"id": "refuses", "persona": {"persona": "two_faced"}, "caps": {"total": 10**9}},
+                        {"id": "buys", "persona": "eager", "caps": {"total": 10**9, "dollars": {"total": 1_000_000}}},
+                    ],
+                }
+            ]
+        },
+    }
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, Counter[str]]]:
+    """Serve webhooks; yield the address and how often each event id came."""
+    events: Counter[str] = Counter()
+
+    class Webhook(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            events[self.headers["X-LeadDistro-Event-Id"]] += 1
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+        def handle_error(self, *_: object) -> None:
+            pass  # a killed sender resets its connections
+
+    server = Server(("127.0.0.1", 0), Webhook)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", events
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass
+class Load:
+    """Sources that send until the sandbox is gone, and what they were told.
+
+    `posted` are the transaction ids of answered posts with the lead status of each.
+    """
+
+    up: Running
+    numbers: Iterator[int]
+    leads: list[str] = field(default_factory=list)
+    pings: list[str] = field(default_factory=list)
+    posted: list[tuple[str, str]] = field(default_factory=list)
+    surprises: list[object] = field(default_factory=list)
+
+    @property
+    def acknowledged(self) -> int:
+        return len(self.leads) + len(self.posted)
+
+    def run(self, stop: Callable[[], None]) -> None:
+        """Send from eight threads; `stop` ends the sandbox under them."""
+        work = [self._ingest] * 4 + [self._ping_and_post] * 4
+        threads = [threading.Thread(target=self._until_gone, args=(one,)) for one in work]
+        for thread in threads:
+            thread.start()
+        stop()
+        for thread in threads:
+            thread.join()
+
+    def _until_gone(self, work: Callable[[Client], None]) -> None:
+        client = Client(self.up.base_url)
+        try:
+            while True:
+                work(client)
+        except (OSError, HTTPException, ValueError):
+            client.close()  # a killed server breaks off anywhere, in the middle of a body too
+
+    def _ingest(self, client: Client) -> None:
+        lead = fake_lead("leaddistro", seed=next(self.numbers))
+        http, body = client.post("/api/v1/ingest", IDS | lead, KEY)
+        if http in {200, 201}:
+            self.leads.append(body["data"]["id"])
+        else:
+            self.surprises.append((http, body))
+
+    def _ping_and_post(self, client: Client) -> None:
+        number = next(self.numbers)
+        tokens = self.up.credentials("lnk_kill")
+        ping = {"transaction_id": f"txn-{number}", "state": "CA"}
+        _, told = client.post("/api/lead/ping/lnk_kill", ping, {"Authorization": f"Bearer {tokens['ping']}"})
+        if told["data"]["leadStatus"] == "ping_reject":
+            return  # the mock buyers died first
+        self.pings.append(f"txn-{number}")
+        post = ping | {"email": f"person.{number}@example.com"}
+        http, told = client.post("/api/lead/post/lnk_kill", post, {"Authorization": f"Bearer {tokens['post']}"})
+        if http == 201:
+            self.posted.append((f"txn-{number}", told["data"]["leadStatus"]))
+        else:
+            self.surprises.append(told)
+
+
+def rows(database: Path, sql: str) -> list[Any]:
+    """Return the first column, or whole rows where there are more."""
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        return [row[0] if len(row) == 1 else row for row in connection.execute(sql).fetchall()]
+
+
+def kill_as(up: Running, victim: int) -> None:
+    """Kill all of it, or one process of it, whose death must end the others."""
+    if victim == 0:
+        up.kill()
+        return
+    tree = up.tree()
+    os.kill(tree[victim - 1], signal.SIGKILL)
+    wait_until(lambda: not alive(tree[1:]), f"no orphan is left of {tree} after {tree[victim - 1]} was killed", 20)
+
+
+def lost(database: Path, loads: list[Load]) -> set[object]:
+    """Return what was acknowledged and is not in the store."""
+    told: set[object] = {item for load in loads for item in (*load.leads, *load.pings, *load.posted)}
+    kept = (
+        rows(database, "SELECT id FROM leads")
+        + rows(database, "SELECT transaction_id FROM pings WHERE accepted = 1")
+        + rows(database, "SELECT transaction_id, status FROM leads")
+    )
+    return told - set(kept)
+
+
+def taken(database: Path) -> dict[str, int]:
+    return dict(rows(database, "SELECT scope, used FROM caps WHERE used > 0"))
+
+
+def sold_by_scope(database: Path) -> dict[str, int]:
+    """Return what the caps must hold if each counts the leads that were sold, and no other."""
+    bought = rows(
+        database,
+        "SELECT platform, buyer_id, count(*), sum(price_cents) FROM leads WHERE buyer_id != '' GROUP BY 1, 2",
+    )
+    found = {f"{platform}:buyer:{buyer}:total:leads": count for platform, buyer, count, _ in bought}
+    found |= {f"{platform}:buyer:{buyer}:total:money": cents for platform, buyer, _, cents in bought}
+    [posts] = rows(database, "SELECT count(*) FROM leads WHERE platform = 'pingtree' AND status = 'accepted'")
+    return found | {"pingtree:source:src_kill:auction:total:leads": posts}
+
+
+def test_after_kill_9_under_load_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    database = tmp_path / "sandbox.db"
+    loads: list[Load] = []
+    numbers = itertools.count()
+    dice = random.Random(9)
+    with receiver() as (webhooks, events):
+        arguments = ("--config", written(tmp_path, sandbox_file(webhooks)), "--db", str(database))
+        for round_ in range(ROUNDS):
+            with sandbox(*arguments) as up:
+                assert lost(database, loads) == set()
+                assert rows(database, UNSETTLED) == []
+                loads.append(Load(up, numbers))
+                enough = dice.randint(20, MOST_PER_ROUND)
+                loads[-1].run(lambda: kill_after(up, loads[-1], enough, round_ % 5))  # noqa: B023  called at once
+        with sandbox(*arguments):
+            assert lost(database, loads) == set()
+            wait_until(lambda: not rows(database, PENDING), "the outbox is empty")
+            assert set(rows(database, "SELECT event_id FROM outbox")) <= set(events)
+        assert taken(database) == sold_by_scope(database)
+    assert [load.surprises for load in loads if load.surprises] == []
+    assert {status for load in loads for _, status in load.posted} <= {"accepted", "unsold"}
+    assert sum(load.acknowledged for load in loads) >= 20 * ROUNDS
+
+
+def kill_after(up: Running, load: Load, acknowledged: int, victim: int) -> None:
+    wait_until(lambda: load.acknowledged >= acknowledged, f"{acknowledged} leads are acknowledged")
+    kill_as(up, victim)
+
+
+@pytest.mark.parametrize("victim", ["the command", "the mock buyers", "the simulator", "its worker"])
+def test_when_one_process_is_killed_the_others_end_and_the_file_is_free(tmp_path: Path, victim: str) -> None:
+    place = ["the command", "the mock buyers", "the simulator", "its worker"].index(victim) + 1
+    with sandbox("--db", str(tmp_path / "sandbox.db")) as up:
+        assert len(up.tree()) == 4
+        kill_as(up, place)
+        wait_until(lambda: up.process.poll() is not None, "the command ends")
+        assert up.process.returncode == (-signal.SIGKILL if place == 1 else 3)
+        assert "Traceback" not in up.stderr
+    with sandbox("--db", str(tmp_path / "sandbox.db")) as up:
+        assert up.process.pid in processes()

@@ -1,0 +1,722 @@
+"""The relay as clients on raw sockets see it, in front of a small server that says what a test wants it to say."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.server
+import json
+import os
+import random
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response
+
+from simulator.web import wire_faults
+from simulator.wire.faults import HEADER, LONGEST_MS, Kind, drawn, parse
+from simulator.wire.framing import Requests, Responses
+from tests.running import Running, alive, sandbox, wait_until
+
+PATIENCE = 30.0
+Address = tuple[str, int]
+
+
+class _Answering(http.server.BaseHTTPRequestHandler):
+    """Answers with the bytes in `X-Answer` (base64), or else with the request's own body."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = False
+
+    def do_GET(self) -> None:
+        body = self._body()
+        said = self.headers.get("X-Answer")
+        if said is not None:
+            self.wfile.write(base64.b64decode(said))
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            if word := self.headers.get("X-Fault"):
+                self.send_header("x-sandbox-wire", word)
+            self.end_headers()
+            self.wfile.write(body if self.command != "HEAD" else b"")
+        if self.headers.get("X-Then") == "close":
+            self.close_connection = True
+
+    do_POST = do_HEAD = do_GET
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def address_string(self) -> str:
+        return "a client"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+    def finish(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            super().finish()
+
+
+class _Upstream(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 1024
+
+
+@dataclass
+class Stage:
+    """A relay with the server behind it."""
+
+    address: Address
+    relay: subprocess.Popen[bytes]
+    upstream: _Upstream
+    parent: int
+
+    def connect(self) -> socket.socket:
+        return connect(self.address)
+
+
+def connect(address: Address) -> socket.socket:
+    return socket.create_connection(address, timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def started_relay(
+    upstream: str, *, fd_limit: int | None = None
+) -> Iterator[tuple[Address, subprocess.Popen[bytes], int]]:
+    """Run a relay; give its address, the process and the writing end of the pipe that keeps it alive."""
+    reading, writing = os.pipe()
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        command = [sys.executable, "-m", "simulator.wire", "--fd", str(listening.fileno())]
+        command += ["--upstream", upstream, "--parent-fd", str(reading)]
+        if fd_limit:
+            command = ["sh", "-c", f'ulimit -n {fd_limit}; exec "$@"', "sh", *command]
+        relay = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(listening.fileno(), reading))
+        address = listening.getsockname()
+    os.close(reading)
+    assert relay.stdout is not None
+    try:
+        assert json.loads(relay.stdout.readline())["ready"]
+        yield address, relay, writing
+    finally:
+        relay.kill()
+        relay.wait()
+        relay.stdout.close()
+        with contextlib.suppress(OSError):
+            os.close(writing)
+
+
+@contextlib.contextmanager
+def started_upstream(path: str) -> Iterator[_Upstream]:
+    with _Upstream(path, _Answering) as upstream:
+        thread = threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield upstream
+        upstream.shutdown()
+
+
+@contextlib.contextmanager
+def started_stage() -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory() as folder, started_upstream(f"{folder}/s") as upstream:
+        with started_relay(f"unix:{folder}/s") as (address, relay, parent):
+            yield Stage(address, relay, upstream, parent)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with started_stage() as made:
+        yield made
+
+
+@pytest.fixture
+def own_stage() -> Iterator[Stage]:
+    """For tests that end the relay."""
+    with started_stage() as made:
+        yield made
+
+
+def request(body: bytes = b"", method: str = "POST", **headers: str) -> bytes:
+    fields = {"Host": "sandbox", "Content-Length": str(len(body))} | {
+        k.replace("_", "-"): v for k, v in headers.items()
+    }
+    lines = [f"{method} /x HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def saying(answer: bytes, method: str = "POST", **headers: str) -> bytes:
+    """A request whose response is exactly these bytes."""
+    return request(b"", method, X_Answer=base64.b64encode(answer).decode(), **headers)
+
+
+def response(sock: socket.socket, *, head_only: bool = False) -> tuple[bytes, bytes]:
+    """Read one response framed by Content-Length; return head and body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _some(sock, data)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(_field(head, b"content-length") or b"0")
+    while not head_only and len(body) < length:
+        body += _some(sock, data)
+    return head, body
+
+
+def _some(sock: socket.socket, before: bytes) -> bytes:
+    part = sock.recv(1 << 20)
+    assert part, f"the connection ended after {before[-200:]!r}"
+    return part
+
+
+def _field(head: bytes, name: bytes) -> bytes | None:
+    for line in head.split(b"\r\n")[1:]:
+        field, _, value = line.partition(b":")
+        if field.lower() == name:
+            return value.strip()
+    return None
+
+
+def until_end(sock: socket.socket) -> bytes:
+    parts = []
+    while part := sock.recv(1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def exactly(sock: socket.socket, wanted: bytes) -> None:
+    got = b""
+    while len(got) < len(wanted):
+        got += _some(sock, got)
+    assert got == wanted
+
+
+def seconds(stage_: Stage, message: bytes) -> tuple[float, bytes]:
+    with stage_.connect() as sock:
+        start = time.monotonic()
+        sock.sendall(message)
+        data = until_end(sock)
+        return time.monotonic() - start, data
+
+
+# What passes.
+
+
+def test_bytes_pass_unchanged_both_ways(stage: Stage) -> None:
+    answer = b"HTTP/1.1 207 Odd  Reason\r\nx-ODD:\tas is \r\ncontent-LENGTH: 3\r\nA: 1\r\nA: 2\r\n\r\nabc"
+    with stage.connect() as sock:
+        sock.sendall(saying(answer))
+        exactly(sock, answer)
+
+
+def test_a_connection_stays_open_for_many_requests(stage: Stage) -> None:
+    with stage.connect() as sock:
+        for number in range(50):
+            sock.sendall(request(b"%d" % number))
+            assert response(sock)[1] == b"%d" % number
+
+
+def test_pipelined_requests_are_answered_in_order(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(b"".join(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%03d" % n) for n in range(200)))
+        exactly(sock, b"".join(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%03d" % n for n in range(200)))
+
+
+def test_two_mebibytes_pass_both_ways(stage: Stage) -> None:
+    body = random.Random(1).randbytes(2 * 1024 * 1024)
+    with stage.connect() as sock:
+        sender = threading.Thread(target=sock.sendall, args=(request(body),))
+        sender.start()
+        assert response(sock)[1] == body
+        sender.join()
+
+
+def test_a_reader_that_waits_holds_the_writer_and_not_the_relays_memory(stage: Stage) -> None:
+    body = bytes(64 * 1024 * 1024)
+    with stage.connect() as sock:
+        sender = threading.Thread(target=sock.sendall, args=(request(body),))
+        sender.start()
+        sender.join()
+        before = _resident(stage.relay.pid)
+        head = sock.recv(1000)
+        assert head.startswith(b"HTTP/1.1 200")
+        wait_until(lambda: _is_stalled(stage.relay.pid), "the relay stopped reading")
+        assert _resident(stage.relay.pid) < before + 8 * 1024 * 1024
+        got = len(head.partition(b"\r\n\r\n")[2])
+        while got < len(body):
+            got += len(_some(sock, b""))
+        assert got == len(body)
+
+
+def _resident(pid: int) -> int:
+    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+    return int(shown) * 1024
+
+
+def _is_stalled(pid: int) -> bool:
+    """Whether the process used no processor time for a moment."""
+
+    def used() -> str:
+        return subprocess.run(["ps", "-o", "time=,cputimes=", "-p", str(pid)], capture_output=True, check=True).stdout
+
+    before = used()
+    time.sleep(0.2)
+    return used() == before
+
+
+def test_a_chunked_request_body_passes(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;a=b\r\nde\r\n0\r\n\r\n"
+                     .replace(b"2;a=b", b"2"))  # fmt: skip
+        assert response(sock)[1] == b"abcde"
+        sock.sendall(request(b"next", X_Fault="slow=1"))
+        head, body = response(sock)
+        assert body == b"next"
+        assert _field(head, HEADER.lower().encode()) is None
+
+
+def test_headers_of_64_kibibytes_pass(stage: Stage) -> None:
+    long = "a" * 65000
+    with stage.connect() as sock:
+        sock.sendall(request(b"x", X_Long=long))
+        assert response(sock)[1] == b"x"
+        answer = b"HTTP/1.1 200 OK\r\nX-Long: %s\r\nContent-Length: 0\r\n\r\n" % long[:40000].encode()
+        sock.sendall(saying(answer))
+        exactly(sock, answer)
+
+
+def test_a_client_that_expects_100_continue_gets_it_before_its_answer(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"body", Expect="100-continue", X_Fault="slow=1")[:-4])
+        exactly(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+        sock.sendall(b"body")
+        assert response(sock)[1] == b"body"
+
+
+def test_a_client_that_half_closes_still_gets_its_answer(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"last words"))
+        sock.shutdown(socket.SHUT_WR)
+        assert until_end(sock).endswith(b"last words")
+
+
+def test_half_a_request_and_the_end_of_it_ends_the_connection(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"only a part of this")[:-4])
+        sock.shutdown(socket.SHUT_WR)
+        until_end(sock)
+
+
+def test_what_is_no_http_passes_untouched(stage: Stage) -> None:
+    answer = b"SSH-2.0-x\r\nX-Sandbox-Wire: reset\r\n\r\n"
+    with stage.connect() as sock:
+        sock.sendall(saying(answer, X_Then="close"))
+        assert until_end(sock) == answer
+
+
+def test_an_answer_that_ends_with_the_connection_ends_the_clients_too(stage: Stage) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n\r\nuntil the end X-Sandbox-Wire: reset"
+    with stage.connect() as sock:
+        sock.sendall(saying(answer, X_Then="close"))
+        assert until_end(sock) == answer
+
+
+def test_a_thousand_idle_connections_do_not_stop_the_next_one(stage: Stage) -> None:
+    with contextlib.ExitStack() as idle:
+        for _ in range(1000):
+            idle.enter_context(stage.connect())
+        with stage.connect() as sock:
+            sock.sendall(request(b"next"))
+            assert response(sock)[1] == b"next"
+
+
+def test_a_connection_beyond_the_bound_waits_until_one_ends() -> None:
+    with tempfile.TemporaryDirectory() as folder, started_upstream(f"{folder}/s"):
+        with started_relay(f"unix:{folder}/s", fd_limit=84) as (address, _, _), contextlib.ExitStack() as open_ones:
+            first = [open_ones.enter_context(connect(address)) for _ in range(10)]
+            for sock in first:
+                sock.sendall(request(b"x"))
+                assert response(sock)[1] == b"x"
+            waiting = open_ones.enter_context(connect(address))
+            waiting.sendall(request(b"patient"))
+            waiting.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            first[0].close()
+            waiting.settimeout(PATIENCE)
+            assert response(waiting)[1] == b"patient"
+
+
+# What is mistaken for a head, and must not be.
+
+_MARKED = b"HTTP/1.1 200 OK\r\nX-Sandbox-Wire: reset\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: %d\r\n\r\n%s" % (len(_MARKED), _MARKED),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(_MARKED), _MARKED),
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nTrailer: x\r\n\r\n",
+    ],
+)
+def test_a_body_that_looks_like_a_marked_response_passes(stage: Stage, framing: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n" + framing
+    with stage.connect() as sock:
+        for _ in range(2):
+            sock.sendall(saying(answer))
+            exactly(sock, answer)
+        sock.sendall(request(X_Fault="reset"))
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("HEAD", b"200 OK"), ("GET", b"204 No Content"), ("GET", b"304 Not Modified")]
+)
+def test_after_a_response_without_body_the_next_head_is_found(stage: Stage, method: str, status: bytes) -> None:
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 5000\r\n\r\n"
+    with stage.connect() as sock:
+        sock.sendall(saying(answer, method) + request(b"", X_Fault="reset"))
+        got = b""
+        with pytest.raises(ConnectionResetError):
+            while True:
+                got += _some(sock, got)
+        assert got == answer
+
+
+def test_heads_are_found_wherever_the_bytes_are_cut() -> None:
+    stream = (
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nX-Sa"
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\nabcd\r\n0\r\nT: 1\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"  # the answer to HEAD
+    )
+    marked = b"HTTP/1.1 200 OK\r\nA: 1\r\nX-SANDBOX-wire:  slow=7 \r\nContent-Length: 2\r\n\r\n"
+    asked = b"".join(
+        [
+            b"\r\nPOST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nGET / HTT",
+            b"GET /b HTTP/1.1\n\n",
+            b"HEAD /c HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+            b"GET /d HTTP/1.1\r\n\r\n",
+        ]
+    )
+    for seed in range(300):
+        dice = random.Random(seed)
+        requests = Requests()
+        for piece in _pieces(asked, dice):
+            requests.follow(piece)
+        assert list(requests.methods) == [b"POST", b"GET", b"HEAD", b"GET"]
+        assert not requests.incomplete
+        responses, passed, found = Responses(requests), b"", None
+        for piece in _pieces(stream + marked, dice):
+            passing, found = responses.take(piece)
+            passed += passing
+        assert passed == stream
+        assert found is not None
+        assert found.fault == parse("slow=7")
+        assert found.head == b"HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 2\r\n\r\n"
+        assert found.framing.length == 2
+
+
+def _pieces(data: bytes, dice: random.Random) -> Iterator[bytes]:
+    while data:
+        size = dice.randint(1, 40)
+        yield data[:size]
+        data = data[size:]
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"\x00\xff" * 50 + b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+                 b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]
+)  # fmt: skip
+def test_a_client_that_sends_nonsense_is_no_longer_followed(nonsense: bytes) -> None:
+    requests = Requests()
+    requests.follow(nonsense)
+    assert requests.lost
+
+
+# What faults look like.
+
+
+def test_reset_is_seen_as_a_reset(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"{}", X_Fault="reset"))
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
+def test_a_truncated_body_is_shorter_than_its_content_length(stage: Stage) -> None:
+    body = random.Random(2).randbytes(300_000)
+    with stage.connect() as sock:
+        sock.sendall(request(body, X_Fault="truncated_body"))
+        head, _, got = until_end(sock).partition(b"\r\n\r\n")
+        assert _field(head, b"content-length") == b"300000"
+        assert _field(head, HEADER.lower().encode()) is None
+        assert got == body[:150_000]
+
+
+def test_an_empty_body_is_truncated_too(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"", X_Fault="truncated_body"))
+        head, _, got = until_end(sock).partition(b"\r\n\r\n")
+        assert _field(head, b"content-length") == b"1"
+        assert got == b""
+
+
+def test_a_hang_says_nothing_and_ends_at_its_bound(stage: Stage) -> None:
+    took, data = seconds(stage, request(b"{}", X_Fault="hang=300"))
+    assert data == b""
+    assert took >= 0.3
+
+
+def test_a_client_that_half_closed_before_the_hang_hangs_as_long(stage: Stage) -> None:
+    with stage.connect() as sock:
+        start = time.monotonic()
+        sock.sendall(request(b"{}", X_Fault="hang=400"))
+        sock.shutdown(socket.SHUT_WR)
+        assert until_end(sock) == b""
+        assert time.monotonic() - start >= 0.4
+
+
+def test_a_client_that_gives_up_on_a_hang_frees_its_connection(own_stage: Stage) -> None:
+    before = _descriptors(own_stage.relay.pid)
+    hanging = [own_stage.connect() for _ in range(50)]
+    for sock in hanging:
+        sock.sendall(request(b"{}", X_Fault="hang"))
+    wait_until(lambda: _descriptors(own_stage.relay.pid) == before + 50, "all hang, without the simulator")
+    for sock in hanging:
+        sock.close()
+    wait_until(lambda: _descriptors(own_stage.relay.pid) == before, "their connections are gone")
+
+
+def _descriptors(pid: int) -> int:
+    listed = Path(f"/proc/{pid}/fd")
+    if not listed.exists():
+        pytest.skip("this system does not list descriptors")
+    return len(list(listed.iterdir()))
+
+
+def test_hundreds_of_hangs_hold_no_thread_of_the_simulator(stage: Stage) -> None:
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(300):
+            sock = open_ones.enter_context(stage.connect())
+            sock.sendall(request(b"{}", X_Fault="hang"))
+        wait_until(lambda: threading.active_count() < 50, "the server's threads are free again")
+        with stage.connect() as sock:
+            for number in range(20):
+                sock.sendall(request(b"%d" % number))
+                assert response(sock)[1] == b"%d" % number
+
+
+def test_a_slow_answer_comes_late_and_whole(stage: Stage) -> None:
+    with stage.connect() as sock:
+        start = time.monotonic()
+        sock.sendall(request(b"{}", X_Fault="slow=250"))
+        head, body = response(sock)
+        assert time.monotonic() - start >= 0.25
+        assert body == b"{}"
+        assert _field(head, HEADER.lower().encode()) is None
+
+
+def test_answers_behind_a_slow_one_wait_for_it(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(
+            request(b"1", X_Fault="slow=150") + request(b"2") + request(b"3", X_Fault="slow=1") + request(b"4")
+        )
+        sock.shutdown(socket.SHUT_WR)
+        answers = until_end(sock).split(b"HTTP/1.1 ")[1:]
+        assert [answer[-1:] for answer in answers] == [b"1", b"2", b"3", b"4"]
+
+
+def test_a_slow_answer_keeps_no_other_client_waiting(stage: Stage) -> None:
+    with stage.connect() as slow, stage.connect() as quick:
+        slow.sendall(request(b"slow", X_Fault="slow=1500"))
+        quick.sendall(request(b"quick"))
+        assert response(quick)[1] == b"quick"
+        slow.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            slow.recv(1)
+
+
+def test_answers_before_a_reset_arrive(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"first") + request(b"{}", X_Fault="reset"))
+        assert response(sock)[1] == b"first"
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
+def test_an_unknown_fault_is_removed_and_not_performed(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"x", X_Fault="earthquake") + request(b"y"))
+        head, body = response(sock)
+        assert body[:1] == b"x"
+        assert b"earthquake" not in head
+
+
+def test_a_client_cannot_ask_the_relay_itself(stage: Stage) -> None:
+    with stage.connect() as sock:
+        sock.sendall(request(b"normal", X_Sandbox_Wire="reset"))
+        assert response(sock)[1] == b"normal"
+
+
+# Starting and ending.
+
+
+def test_a_client_waits_for_a_simulator_that_starts_later() -> None:
+    with tempfile.TemporaryDirectory() as folder, started_relay(f"unix:{folder}/s") as (address, _, _):
+        with connect(address) as sock:
+            sock.sendall(request(b"early"))
+            sock.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
+            sock.settimeout(PATIENCE)
+            with started_upstream(f"{folder}/s"):
+                assert response(sock)[1] == b"early"
+
+
+def test_a_relay_reaches_a_simulator_by_tcp() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Answering) as upstream:
+        threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        port = upstream.server_address[1]
+        with started_relay(f"tcp:127.0.0.1:{port}") as (address, _, _), connect(address) as sock:
+            sock.sendall(request(b"by tcp", Connection="close"))
+            assert until_end(sock).endswith(b"by tcp")
+        upstream.shutdown()
+
+
+def test_sigterm_ends_it_at_once_though_clients_hang(own_stage: Stage) -> None:
+    with contextlib.ExitStack() as open_ones:
+        socks = [open_ones.enter_context(own_stage.connect()) for _ in range(20)]
+        for sock in socks[:10]:
+            sock.sendall(request(b"{}", X_Fault="hang"))
+        wait_until(lambda: threading.active_count() < 10, "all hang")
+        own_stage.relay.send_signal(signal.SIGTERM)
+        assert own_stage.relay.wait(PATIENCE) == 0
+        for sock in socks:
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(1) == b""
+
+
+def test_sigterm_lets_an_answer_under_way_arrive(own_stage: Stage) -> None:
+    with own_stage.connect() as sock:
+        sock.sendall(request(b"{}", X_Fault="slow=300"))
+        assert _eventually_reached(own_stage)
+        own_stage.relay.send_signal(signal.SIGTERM)
+        assert until_end(sock).endswith(b"{}")
+        assert own_stage.relay.wait(PATIENCE) == 0
+
+
+def _eventually_reached(stage_: Stage) -> bool:
+    """Whether a request sent later was answered, so that the earlier one has reached the server."""
+    with stage_.connect() as sock:
+        sock.sendall(request(b"x"))
+        return response(sock)[1] == b"x"
+
+
+def test_the_end_of_its_parent_ends_it(own_stage: Stage) -> None:
+    os.close(own_stage.parent)
+    assert own_stage.relay.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--fd", "0", "--upstream", "unix:/x"], ["--fd", "9999", "--upstream", "unix:/x"]]
+)
+def test_a_descriptor_that_does_not_listen_is_said(arguments: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "simulator.wire", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert ended.returncode == 3
+    assert "file descriptor" in ended.stderr
+
+
+# The words.
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["reset", "truncated_body", "malformed_json", "wrong_content_type", "empty_body", "hang=500", "slow=0", "slow=2500",
+     "slow=uniform:100:900", "slow=normal:500:100", "slow=lognormal:400:0.5", "slow=exponential:300", "hang=uniform:1:2"],
+)  # fmt: skip
+def test_a_word_is_read_and_written_alike(word: str) -> None:
+    fault = parse(word)
+    assert fault is not None
+    assert fault.word == word
+    assert parse(fault.word) == fault
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["", "slow", "slow=", "slow=x", "slow=-1", "slow=1e9", "slow=nan", "slow=120001", "slow=uniform:9:1", "slow=uniform:1",
+     "slow=normal:1:2:3", "slow=exponential:0", "slow=lognormal:0:1", "slow=lognormal:1:9", "slow=cauchy:1:2", "reset=1",
+     "hang=", "RESET", "slow=1_0", "slow=١"],
+)  # fmt: skip
+def test_a_word_that_says_nothing_sensible_is_none(word: str) -> None:
+    assert parse(word) is None
+
+
+def test_hang_alone_is_bounded_at_two_minutes() -> None:
+    fault = parse("hang")
+    assert fault is not None
+    assert fault.fixed_ms == LONGEST_MS == 120_000
+
+
+@pytest.mark.parametrize(
+    ("word", "low", "high", "mean"),
+    [
+        ("slow=uniform:100:900", 100, 900, 500),
+        ("slow=normal:500:100", 0, 1100, 500),
+        ("slow=lognormal:400:0.5", 1, 8000, 453),
+        ("slow=exponential:300", 0, 6000, 300),
+    ],
+)
+def test_draws_follow_their_distribution(word: str, low: int, high: int, mean: int) -> None:
+    dice = random.Random(5)
+    fault = parse(word)
+    assert fault is not None
+    draws = [drawn(fault, dice.random).fixed_ms or 0 for _ in range(4000)]
+    assert low <= min(draws)
+    assert max(draws) <= high
+    assert abs(sum(draws) / len(draws) - mean) < mean * 0.05
+
+
+def test_the_same_dice_draw_the_same_pause() -> None:
+    fault = parse("slow=normal:500:100")
+    assert fault is not None
+    assert drawn(fault, random.Random(3).random) == drawn(fault, random.Random(3).random)
+
+
+def test_no_draw_is_longer_than_two_minutes_or_shorter_than_nothing() -> None:
+    fault = parse("slow=normal:60000:120000")
+    assert fault is not None
+    dice = random.Random(4)
+    draws = {drawn(fault, dice.random).fixed_ms for _ in range(500)}
+    assert {0, LONGEST_MS} <= draws
+    assert all(ms is not None and 0 <= ms <= LONGEST_MS for ms in draws)
