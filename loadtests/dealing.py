@@ -27,8 +27,6 @@ PATIENCE = 120  # seconds for workers to prepare, and for answers after the last
 _CHUNK = 2000  # records in a message
 _ASKED = 5  # times that a worker is asked for its clock; the quickest answer counts
 
-Desks = AsyncResult
-
 
 def this_machine() -> str:
     """Return a name that two processes share when they share the monotonic clock."""
@@ -36,7 +34,7 @@ def this_machine() -> str:
     return boot.read_text("ascii").strip() if boot.is_file() else platform.node()
 
 
-def run_alone(plan: Plan, desks: AsyncResult) -> list[Record]:
+def run_alone(plan: Plan, desks: AsyncResult[Desk]) -> list[Record]:
     """Run the whole plan in this process; `desks` is where its users wait for the desk."""
     desk = Desk(plan, 0, 1)
     desk.prepare()
@@ -48,7 +46,7 @@ def run_alone(plan: Plan, desks: AsyncResult) -> list[Record]:
 class Worker:
     """Does its share of what the master deals."""
 
-    def __init__(self, runner: WorkerRunner, desks: AsyncResult) -> None:
+    def __init__(self, runner: WorkerRunner, desks: AsyncResult[Desk]) -> None:
         self._runner, self._desks = runner, desks
         self._desk: Desk | None = None
         for name, listener in (("deal", self._deal), ("clock", self._clock), ("go", self._go)):
@@ -133,7 +131,9 @@ class Master:
         self._runner.send_message(f"leads-{name}", document, client_id=worker)
 
 
-def run_anywhere(runner: Runner, master: Master | None, plan: Plan, desks: AsyncResult) -> tuple[list[Record], int]:
+def run_anywhere(
+    runner: Runner, master: Master | None, plan: Plan, desks: AsyncResult[Desk]
+) -> tuple[list[Record], int]:
     """Run a plan where this Locust runs it; return the log and the number of processes that sent."""
     if master is not None and isinstance(runner, MasterRunner):
         return master.run(plan), len(runner.clients)

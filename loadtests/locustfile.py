@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 from gevent.event import AsyncResult
@@ -27,7 +27,7 @@ from loadtests.schedule import Ticket
 
 STALE = 2.0  # seconds after which a connection is opened anew: the server may be closing it at this moment
 
-desks: AsyncResult = AsyncResult()
+desks: AsyncResult[Desk] = AsyncResult()
 logger = logging.getLogger(__name__)
 
 
@@ -42,7 +42,7 @@ class Sender(FastHttpUser):
     network_timeout = 20.0
 
     def on_start(self) -> None:
-        self._desk: Desk = desks.get()
+        self._desk = cast("Desk", desks.get())
         self._used = time.monotonic()
 
     @task
@@ -71,21 +71,20 @@ class Sender(FastHttpUser):
             return Answer(status, headers, (response.content or b"").decode("utf-8", "replace")), received
 
 
-@events.init_command_line_parser.add_listener
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _options(parser: Any) -> None:
-    group = parser.add_argument_group("leadsandbox", "Written by `leadsandbox load`")
-    group.add_argument("--plan", default="", help="The plan of the run, a JSON file.", include_in_web_ui=False)
-    group.add_argument("--out", default="", help="Folder for the log of the run.", include_in_web_ui=False)
+    parser.add_argument("--plan", default="", help="The plan of the run, a JSON file.", include_in_web_ui=False)
+    parser.add_argument("--out", default="", help="Folder for the log of the run.", include_in_web_ui=False)
 
 
-@events.init.add_listener
+@events.init.add_listener  # type: ignore[untyped-decorator]
 def _arrange(environment: Environment, runner: Any, **_: Any) -> None:
     if isinstance(runner, WorkerRunner):
         Worker(runner, desks)
     elif environment.parsed_options and environment.parsed_options.plan:
         master = Master(runner) if isinstance(runner, MasterRunner) else None
         conductor = Conductor(environment, runner, master)
-        environment.events.spawning_complete.add_listener(conductor.begin)
+        environment.events.spawning_complete.add_listener(conductor.begin)  # type: ignore[no-untyped-call]
 
 
 class Conductor:

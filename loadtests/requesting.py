@@ -62,7 +62,7 @@ class Wire:
     method: str
     path: str
     headers: dict[str, str]
-    body: bytes | None = None
+    body: str | None = None
 
 
 class Requests:
@@ -110,7 +110,7 @@ class Requests:
 
 
 def _json(path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Wire:
-    return Wire("POST", path, {**headers, "Content-Type": "application/json"}, json.dumps(body).encode())
+    return Wire("POST", path, {**headers, "Content-Type": "application/json"}, json.dumps(body))
 
 
 def path_of(endpoint: str) -> str:

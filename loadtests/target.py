@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -74,11 +73,11 @@ def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
         config = Path(folder, "sandbox.yaml")
         config.write_text(yaml.safe_dump(sandbox_document(suppliers, accept_rate)), "utf-8")
         said = Path(folder, "stderr")
-        options = ["--port", "0", "--db", ":memory:", "--json", "--config", str(config)]
+        options = ["--host", "127.0.0.1", "--port", "0", "--db", ":memory:", "--json", "--config", str(config)]
         with (
             said.open("wb") as stderr,
             subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr, env=_quiet()
+                [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr
             ) as child,
         ):
             try:
@@ -88,11 +87,6 @@ def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
                 yield target_of(json.loads(line))
             finally:
                 child.terminate()
-
-
-def _quiet() -> dict[str, str]:
-    """Return our environment without what would change the sandbox: it is started by options alone."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("LEADSANDBOX_")}
 
 
 def target_of(welcome: Mapping[str, Any], url: str = "") -> Target:

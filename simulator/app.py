@@ -13,14 +13,18 @@ from simulator.buyers import BuyerCalls
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.dice import Dice
+from simulator.events import MOST_SUBSCRIBERS, Hub, on_end_of_process
 from simulator.exchange import Exchange
+from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
+from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
+from simulator.recording import Recorder
 from simulator.settings import Settings
 from simulator.store import Store
 from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import control, faults, state, vendor_api
+from simulator.web import control, faults, observation, state, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
@@ -38,7 +42,10 @@ def create(settings: Settings) -> Flask:
     store = Store.open(settings.database)
     calls = BuyerCalls()
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
-    courier = Courier(tenants, store, calls, CONTRACTS)
+    journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
+    metrics = Metrics(journals, hub)
+    recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
+    courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
     tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
     _take_in(tenancy, _default_tenant(settings, store))
@@ -49,8 +56,9 @@ def create(settings: Settings) -> Flask:
     introduce = _introduce(settings, store, tenants)
     parts = [
         faults.blueprint(tenants, CONTRACTS),
-        tenancy_routes.blueprint(tenancy, courier, introduce, lambda _tenant: 0),
+        tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget),
         state.blueprint(tenants, store, courier),
+        observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
     ]
     control.register(
         app,
@@ -59,9 +67,15 @@ def create(settings: Settings) -> Flask:
         boot=settings.boot,
         token=settings.control_token,
     )
-    vendor_api.register(app, CONTRACTS.values(), exchange)
+    vendor_api.register(app, CONTRACTS.values(), exchange, recorder)
+    on_end_of_process(hub.close)
     courier.start()
     return app
+
+
+def _streams(settings: Settings) -> int:
+    """Return how many event streams there may be: each holds a thread, and most are there to answer vendors' calls."""
+    return min(MOST_SUBSCRIBERS, settings.threads // 2)
 
 
 def _limiter(settings: Settings) -> Limiter:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from simulator.observing_cli import explain, logs
+
 FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
 COMMANDS = "leadsandbox.commands"
 
@@ -46,6 +48,8 @@ def main() -> None:
       leadsandbox send ping       send a fake lead to it
       leadsandbox spec            what a source may send
       leadsandbox check FILE      check a sandbox file of your own
+      leadsandbox logs            what was asked and answered
+      leadsandbox explain ID      why a request got its answer
 
     \b
     Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
@@ -68,6 +72,14 @@ def _server_options(command: F) -> F:
                      help="Requests worked on at once; each may wait for buyers."),
         click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
                      help="File or redis:// URL, for simulators that share rate limits. Default: this process."),
+        click.option("--journal-entries", type=click.IntRange(min=1), default=10_000, show_default=True,
+                     envvar="LEADSANDBOX_JOURNAL_ENTRIES", show_envvar=True,
+                     help="Requests that the journal of a tenant keeps."),
+        click.option("--journal-bytes", type=click.IntRange(min=1), default=33_554_432, show_default=True,
+                     envvar="LEADSANDBOX_JOURNAL_BYTES", show_envvar=True,
+                     help="Bytes that the journal of a tenant keeps."),
+        click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
+                     help="Keep the field names of leads in the journal, and no values."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -76,24 +88,25 @@ def _server_options(command: F) -> F:
 
 @main.command()
 @_server_options
+@click.option("--direct", is_flag=True, envvar="LEADSANDBOX_DIRECT", show_envvar=True,
+              help="Leave out the relay: faster; resets and hangs are then approximated.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
-def up(*, config: Path | None, host: str, port: int, db: str, threads: int, limits_state: str, as_json: bool
-) -> None:
+def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool, **more: Any) -> None:
     """Start the simulator and its mock buyers, and keep them running until Ctrl-C.
 
     Prints the base URL, every id, token and key, and one curl per endpoint.
     """
     from simulator import supervisor
     from simulator.app import CannotStartError
-    from simulator.serving import reserve
+    from simulator.serving import listening, reserve
 
     programs = supervisor.Supervisor()
     with supervisor.signals_as_interrupts():
         try:
-            with reserve(host, port) as held:
-                settings = _settings(config, host, held.getsockname()[1], db, threads, limits_state=limits_state)
+            with reserve(host, port) if more["direct"] else listening(host, port) as public:
+                settings = _settings(config, host, public.getsockname()[1], db, threads, **more)
                 with _waiting("starting the sandbox", quiet=as_json):
-                    welcome = programs.start(settings)
+                    welcome = programs.start(settings, public)
                 _show(welcome, as_json=as_json)
                 programs.wait()
         except KeyboardInterrupt:
@@ -111,6 +124,7 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, limi
 @_server_options
 @click.option("--mock-buyers-url", default="", help="Where the mock buyers of this sandbox are.")
 @click.option("--boot", default="", hidden=True)
+@click.option("--socket-path", default="", hidden=True)
 @click.option("--parent-fd", type=click.IntRange(0), hidden=True)
 def serve(
     *,
@@ -119,10 +133,8 @@ def serve(
     port: int,
     db: str,
     threads: int,
-    limits_state: str,
-    mock_buyers_url: str,
-    boot: str,
     parent_fd: int | None,
+    **more: Any,
 ) -> None:
     """Run the simulator alone, without mock buyers. Most users want `up`."""
     from simulator.configuration.loading import ConfigurationError
@@ -131,9 +143,8 @@ def serve(
     from simulator.store import StoreError
 
     try:
-        more = {"limits_state": limits_state, "mock_buyers_url": mock_buyers_url, "boot": boot}
         settings = _settings(config, host, port, db, threads, **more)
-        if boot:  # the supervisor holds the port already
+        if more["boot"]:  # the supervisor holds the port already
             serving.serve(settings, parent_fd)
         else:
             with serving.reserve(host, port) as held:
@@ -144,7 +155,7 @@ def serve(
         _leave(CANNOT_START, f"leadsandbox: {error}")
 
 
-def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: str) -> Any:
+def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> Any:
     from simulator.settings import Settings, default_database
 
     given = {name: value for name, value in more.items() if value}
@@ -159,11 +170,11 @@ def _settings(config: Path | None, host: str, port: int, db: str, threads: int, 
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check a sandbox file: every error with its line, its key and what was probably meant."""
-    from simulator.configuration import sandboxes
+    from simulator import posting
     from simulator.configuration.loading import ConfigurationError
 
     try:
-        sandboxes.load(file)
+        posting.checked(file)
     except ConfigurationError as error:
         _leave(USAGE, *map(str, error.problems))
     click.echo(f"{file}: fine")
@@ -190,14 +201,12 @@ def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
     NAME is its id or link id; without it, all are listed.
     """
     from simulator import posting
-    from simulator.configuration import sandboxes
     from simulator.configuration.loading import ConfigurationError
 
     try:
-        sandbox, read_file = sandboxes.load(config)
+        specifications = posting.checked(config)
     except ConfigurationError as error:
         _leave(USAGE, *map(str, error.problems))
-    specifications = posting.specifications(sandbox, read_file)
     if name is None:
         click.echo(posting.listing(specifications))
         return
@@ -222,6 +231,8 @@ def send(*, operation: str, url: str, platform: str | None, count: int, seed: in
     """
     from simulator import sending
 
+    if operation not in sending.operations(platform):
+        raise click.UsageError(f"{platform} has no operation {operation!r}; leave out --platform, or choose the other")
     try:
         sender = sending.Sender(url, operation, platform)
         with _progress(count, quiet=as_json) as step:
@@ -231,6 +242,10 @@ def send(*, operation: str, url: str, platform: str | None, count: int, seed: in
     except sending.UnreachableError as error:
         _leave(UNREACHABLE, f"leadsandbox: {error}")
     click.echo(sender.summary(), err=True)
+
+
+main.add_command(logs)
+main.add_command(explain)
 
 
 @main.command("version")

@@ -40,7 +40,7 @@ class Clock:
     def __init__(self, offset: timedelta = timedelta(0), frozen_at: datetime | None = None) -> None:
         self._lock = threading.Lock()
         # One value that is swapped whole, so that a reader never meets half of a change.
-        self._position = _Position(offset, frozen_at)
+        self._position = _Position(offset, None if frozen_at is None else _possible(frozen_at))
 
     def now(self) -> datetime:
         offset, frozen_at = self._position

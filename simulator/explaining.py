@@ -123,6 +123,8 @@ def _buyers(entry: Entry, reason: Reason, everyone: Sequence[str], rule: str) ->
     winner = next((item["buyer_id"] for item in asked if item["took_it"]), entry.get("buyer_id", ""))
     if winner and reason in ACCEPTED:
         why = f"{winner} came first and took it"
+    elif asked:
+        why = "not among the buyers that it was offered to"
     else:
         why = f"decided before any buyer was asked, by {rule}"
     rest = [
@@ -143,11 +145,7 @@ def _remedies(entry: Entry, reason: Reason) -> Iterator[str]:
     yield from (f"pass {check['rule']}: {check['detail']}" for check in failed)
     if reason in _REMEDIES and not (failed and reason is Reason.FILTERED):
         yield _REMEDIES[reason].format(detail=entry["detail"], retry_after=entry.get("retry_after") or 1)
-    yield from (f"or {item['buyer_id']}: {_otherwise(item)}" for item in entry["asked"] if not _took(item))
-
-
-def _took(item: Mapping[str, Any]) -> bool:
-    return item["outcome"] in TOOK_IT
+    yield from (_otherwise(item) for item in entry["asked"] if item["outcome"] not in TOOK_IT)
 
 
 def _field(error: Mapping[str, str]) -> str:
@@ -157,8 +155,9 @@ def _field(error: Mapping[str, str]) -> str:
 
 
 def _otherwise(item: Mapping[str, Any]) -> str:
-    bid = f" (it bid {item['amount']})" if item["amount"] is not None else ""
-    return f"{item['outcome']}, because {item['why']}{bid}" if item["why"] else f"{item['outcome']}{bid}"
+    bid = f" at {item['amount']}" if item["amount"] is not None else ""
+    why = f": {item['why']}" if item["why"] else ""
+    return f"change what kept {item['buyer_id']} from it, which was {item['outcome']}{bid}{why}"
 
 
 # --- for a terminal -----------------------------------------------------------------------------------------
@@ -170,10 +169,10 @@ def text(entry: Entry, explanation: Mapping[str, Any]) -> str:
 
 
 def line(entry: Entry) -> str:
-    """Return a request as one line: time, method, path, HTTP status, row, reason, why."""
+    """Return a request as one line: time, id, method, path, HTTP status, row, reason, why."""
     why = entry["detail"].partition("\n")[0][:100]
     answered = f"{entry['http']} {entry['row_id']} {entry['reason']}"
-    return f"{entry['at'][:23]} {entry['method']} {entry['path']} {answered} {why}"
+    return f"{entry['at'][:23]} {entry['id']} {entry['method']} {entry['path']} {answered} {why}"
 
 
 def _lines(entry: Entry, explanation: Mapping[str, Any]) -> Iterator[str]:

@@ -122,7 +122,7 @@ def cleaned(value: Any, found: Iterable[str], keys: Iterable[str] = _FROM_OUTSID
     return {
         name: hidden(item, found)
         if isinstance(item, str) and name in keys
-        else cleaned(item, found, value[name] if name == "headers" else keys)
+        else cleaned(item, found, item if name == "headers" else keys)
         for name, item in value.items()
     }
 

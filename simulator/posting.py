@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from simulator.clock import Clock
+from simulator.configuration import sandboxes
+from simulator.configuration.loading import ConfigurationError
 from simulator.configuration.model import Sandbox
+from simulator.configuration.problems import Problem
 from simulator.contract.account import Source
 from simulator.contract.model import Contract, Operation
 from simulator.contract.specification import request_schema
@@ -28,6 +32,19 @@ class PostingSpecification:
     operation: Operation
     terms: Terms
     schema: dict[str, Any]
+
+
+def checked(path: Path | None) -> list[PostingSpecification]:
+    """Read a sandbox file, or the built-in one, and every file that it names; return what its sources may send.
+
+    Raises ConfigurationError with every fault.
+    """
+    sandbox, read_file = sandboxes.load(path)
+    try:
+        return specifications(sandbox, read_file)
+    except ValueError as error:  # a file that it names is not there, or not what it should be
+        said = str(error).removeprefix(f"{path}: ")
+        raise ConfigurationError([Problem(str(path), 0, 0, "", said)]) from error
 
 
 def specifications(sandbox: Sandbox, read_file: Callable[[str], str]) -> list[PostingSpecification]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from simulator import masking
 from simulator.contract.account import Account, Received
-from simulator.contract.model import Contract
+from simulator.contract.model import Contract, Row
 from simulator.events import Hub
 from simulator.exchange import Answer
 from simulator.journal import Journals, Label
@@ -22,17 +21,8 @@ from simulator.tenants import Tenant, Tenants
 LONGEST_BODY = 16 * 1024  # characters that are kept of one body
 LONGEST_TEXT = 2048  # bytes that are kept of a URL; beyond, a flood of them would push out everything else
 SHORT = (
-    "at",
-    "duration_ms",
-    "platform",
-    "operation",
-    "method",
-    "path",
-    "source_id",
-    "http",
-    "row_id",
-    "reason",
-    "detail",
+    *("at", "duration_ms", "platform", "operation", "method", "path", "source_id"),
+    *("http", "row_id", "reason", "detail", "triggers"),
 )
 
 
@@ -56,6 +46,7 @@ class Recorder:
         self._metrics = metrics
         self._mask_bodies = mask_bodies
         self._known: dict[str, _Known] = {}
+        self._rows: dict[int, tuple[Row, orjson.Fragment]] = {}
 
     def answered(
         self, contract: Contract, operation: str, received: Received, answer: Answer, body: bytes, started: float
@@ -63,14 +54,16 @@ class Recorder:
         """Record one answer whose work began at `started` (monotonic seconds); return the request's id."""
         seconds = time.monotonic() - started
         tenant, row = answer.tenant, answer.row
-        blob = self._blob(received, answer, body, _document(contract, operation, answer, seconds))
+        document = _document(contract, operation, answer, seconds)
+        document["row"] = self._row(answer.row)
+        blob = self._blob(received, answer, body, document)
         label = Label(answer.at, contract.platform, operation, row.id, row.http, answer.source_id, received.method)
         request_id = self._journals.of(tenant.id).record(label, blob)
         self._metrics.answered(contract.platform, operation, row.id, row.http, seconds)
         if self._hub.listening:
             self._hub.publish("request", tenant.id, lambda: short({"id": request_id, **orjson.loads(blob)}))
         if self._tenants.get(tenant.id) is None:  # deleted while it answered
-            self.forget(tenant.id)
+            self.forget(tenant)
         return request_id
 
     def delivered(self, attempt: Mapping[str, Any]) -> None:
@@ -78,23 +71,28 @@ class Recorder:
         self._metrics.delivered(attempt["platform"], attempt["status"])
         self._hub.publish("delivery", attempt["tenant"], lambda: attempt)
 
-    def forget(self, tenant_id: str) -> None:
-        """Drop all that is kept of a tenant."""
-        self._journals.forget(tenant_id)
-        self._known.pop(tenant_id, None)
-        self._hub.end(tenant_id)
+    def forget(self, tenant: Tenant) -> int:
+        """Empty a tenant's journal, and keep nothing of a tenant that is no more; return how many requests went."""
+        gone = self._journals.of(tenant.id).clear()
+        if self._tenants.get(tenant.id) is None:
+            self._journals.forget(tenant.id)
+            self._known.pop(tenant.id, None)
+            self._hub.end(tenant.id)
+        return gone
 
     def _blob(self, received: Received, answer: Answer, body: bytes, document: dict[str, Any]) -> bytes:
         found = self._secrets(answer.tenant).found_in(*_searched(received))
+        size = len(received.body)
         if found:
             received = _clean(received, found)
-        blob = orjson.dumps(document | self._exchanged(received, answer, body), default=str)
+        document |= self._exchanged(received, size, answer, body)
+        blob = orjson.dumps(document, default=str)
         if self._mask_bodies:
             named = {document["campaign_id"], document["lead_id"], document["transaction_id"]}
             return orjson.dumps(masking.cleaned(orjson.loads(blob), {*found, *masking.values(received.body)} - named))
         return orjson.dumps(masking.cleaned(orjson.loads(blob), found)) if found else blob
 
-    def _exchanged(self, received: Received, answer: Answer, body: bytes) -> dict[str, Any]:
+    def _exchanged(self, received: Received, size: int, answer: Answer, body: bytes) -> dict[str, Any]:
         query = masking.query(received.query)
         if self._mask_bodies and query:
             query = masking.HIDDEN.encode()
@@ -103,12 +101,20 @@ class Recorder:
         return {
             "method": received.method[:40],
             "path": path[:LONGEST_TEXT],
-            "request": {"headers": masking.headers(received.headers), **_cut(sent, len(received.body))},
+            "request": {"headers": masking.headers(received.headers), **_cut(sent, size)},
             "answer": {
                 "headers": {"content-type": "application/json", **dict(answer.rendered.headers)},
                 **_cut(body.decode("utf-8", "replace"), len(body)),
             },
         }
+
+    def _row(self, row: Row) -> orjson.Fragment:
+        """Return what a row is, as JSON that is made once."""
+        known = self._rows.get(id(row))
+        if known is None or known[0] is not row:
+            said = {name: getattr(row, name) for name in ("id", "evidence", "reading", "meaning", "source")}
+            known = self._rows[id(row)] = (row, orjson.Fragment(orjson.dumps(said)))
+        return known[1]
 
     def _secrets(self, tenant: Tenant) -> masking.Secrets:
         known = self._known.get(tenant.id)
@@ -121,10 +127,13 @@ class Recorder:
 
 def _searched(received: Received) -> tuple[bytes, list[bytes]]:
     """Return all that a caller may have put a secret into, and the credentials that it presented in the right place."""
-    headers = received.headers
-    presented = [headers[name].rpartition(" ")[2].encode() for name in masking.SECRET_HEADERS & headers.keys()]
-    other = [value for name, value in headers.items() if name not in masking.SECRET_HEADERS]
-    return b"\n".join((received.path.encode(), received.query, received.body, "\n".join(other).encode())), presented
+    presented, other = [], [received.path]
+    for name, value in received.headers.items():
+        if name in masking.SECRET_HEADERS:
+            presented.append(value.rpartition(" ")[2].encode())
+        else:
+            other.append(value)
+    return b"\n".join(("\n".join(other).encode(), received.query, received.body)), presented
 
 
 def _clean(received: Received, found: list[str]) -> Received:
@@ -150,7 +159,7 @@ def _cut(text: str, size: int) -> dict[str, Any]:
 def _document(contract: Contract, operation: str, answer: Answer, seconds: float) -> dict[str, Any]:
     row, decision = answer.row, answer.decision
     return {
-        "at": _moment(answer.at),
+        "at": answer.at,
         "duration_ms": round(seconds * 1000, 3),
         "tenant": answer.tenant.id,
         "platform": contract.platform,
@@ -158,13 +167,6 @@ def _document(contract: Contract, operation: str, answer: Answer, seconds: float
         "source_id": answer.source_id,
         "http": row.http,
         "row_id": row.id,
-        "row": {
-            "id": row.id,
-            "evidence": row.evidence,
-            "reading": row.reading,
-            "meaning": row.meaning,
-            "source": row.source,
-        },
         "reason": decision.reason,
         "detail": decision.detail,
         "triggers": answer.asked_for,
@@ -180,10 +182,6 @@ def _document(contract: Contract, operation: str, answer: Answer, seconds: float
         "checks": decision.checks,
         "asked": decision.asked,
     }
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat(timespec="microseconds")
 
 
 def short(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,19 @@ from typing import Any
 import requests
 
 from fixtures.leads import fake_leads, ping_part
+from simulator.platforms import CONTRACTS
 
 TIMEOUT = 30  # seconds
 
 
 class UnreachableError(Exception):
     """No sandbox answers at the address."""
+
+
+def operations(platform: str | None) -> frozenset[str]:
+    """Return what can be sent to a platform; to any, without one."""
+    found = CONTRACTS.values() if platform is None else [CONTRACTS[platform]]
+    return frozenset(operation.name for contract in found for operation in contract.operations)
 
 
 class Sender:
@@ -46,8 +53,10 @@ class Sender:
             answer = self._send(lead)
             body = answer.json()
             self._outcomes[f"{answer.status_code} {_outcome(body)}"] += 1
-            yield json.dumps({"http": answer.status_code, "sent": lead, "answer": body}) if as_json else (
-                f"{answer.status_code} {json.dumps(body)}"
+            yield (
+                json.dumps({"http": answer.status_code, "sent": lead, "answer": body})
+                if as_json
+                else (f"{answer.status_code} {json.dumps(body)}")
             )
 
     def summary(self) -> str:

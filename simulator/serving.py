@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from simulator import posting
 from simulator.app import CannotStartError, create
-from simulator.configuration import sandboxes
 from simulator.settings import Settings
 from simulator.store import Store
 
+BACKLOG = 1024
 KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
 
 
@@ -27,16 +30,18 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     Raises ConfigurationError, StoreError, CannotStartError before anything listens.
     """
     from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
-    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
-    sandboxes.load(settings.config)  # said here, where a fault can still be told by its exit code
+    posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
     lock = sole_use_of(settings.database)
     Store.open(settings.database).close()
     server = Granian(
         "leadsandbox",
         address=settings.host,
         port=settings.port,
+        uds=Path(settings.socket_path) if settings.wire else None,
+        http=HTTPModes.http1 if settings.wire else HTTPModes.auto,  # the relay reads HTTP/1
         interface=Interfaces.WSGI,
         blocking_threads=settings.threads,
         blocking_threads_idle_timeout=600,
@@ -49,6 +54,8 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         server.serve(target_loader=partial(_load, settings), wrap_loader=False)
     finally:
         lock.release()
+        if settings.wire:  # the supervisor does the same, unless it was killed
+            shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
 
 
 def _load(settings: Settings) -> Any:
@@ -68,6 +75,8 @@ def sole_use_of(database: str) -> FileLock:
     lock = FileLock(path, timeout=0)
     if path == os.devnull:
         return lock
+    if not (folder := Path(database).absolute().parent).is_dir():  # the lock would make it: a typing error, mostly
+        raise CannotStartError(f"there is no folder {folder}; make it, or choose another file with --db")
     try:
         lock.acquire()
     except Timeout:
@@ -75,6 +84,23 @@ def sole_use_of(database: str) -> FileLock:
     except OSError as error:
         raise CannotStartError(f"cannot write {path}: {error.strerror}; choose another file with --db") from error
     return lock
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return the public socket, listening already; port 0 takes a free one. Raises CannotStartError for a taken one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise _cannot_listen(host, port, error) from error
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> CannotStartError:
+    number = getattr(error, "errno", None) or 0
+    reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
+    return CannotStartError(
+        f"cannot listen on {host}:{port}: {reason}; choose another port with --port, 0 takes a free one"
+    )
 
 
 def reserve(host: str, port: int) -> socket.socket:
@@ -93,10 +119,7 @@ def reserve(host: str, port: int) -> socket.socket:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind((host, port))
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CannotStartError(
-            f"cannot listen on {host}:{port}: {reason}; choose another port with --port, 0 takes a free one"
-        ) from error
+        raise _cannot_listen(host, port, error) from error
     return held
 
 

@@ -17,6 +17,10 @@ class Settings:
 
     `limits_state` is "" for rate limits of this process alone, else a file or a Redis URL that others share.
 
+    `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
+    host and port are the public address in either case.
+
+    `journal_entries` and `journal_bytes` bound the journal of each tenant.
     `boot` is a nonce that only this start knows, for telling it from another server on the same port.
     """
 
@@ -28,7 +32,17 @@ class Settings:
     threads: int = 32
     limits_state: str = ""
     control_token: str = ""
+    direct: bool = False
+    socket_path: str = ""
+    journal_entries: int = 10_000
+    journal_bytes: int = 32 * 1024 * 1024
+    mask_bodies: bool = False
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def wire(self) -> bool:
+        """Whether the relay stands in front, which performs transport faults."""
+        return bool(self.socket_path)
 
     @property
     def base_url(self) -> str:

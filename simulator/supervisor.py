@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -23,6 +26,7 @@ from simulator.settings import Settings
 START = 20.0  # seconds until both must answer
 GRACE = 3.0  # seconds that a program has to end
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
+LONGEST_SOCKET_PATH = 103  # bytes that every system takes; Linux takes four more
 KEPT = 200  # lines of stderr that explain a start that failed
 
 
@@ -85,18 +89,33 @@ class Child:
 
 
 class Supervisor:
-    """Owns two child processes and the pipe whose end tells them that their parent is gone."""
+    """Owns the child processes and the pipe whose end tells them that their parent is gone."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
+        self._folder = ""
         self._pipe_read, self._pipe_write = os.pipe()
         self._calls = BuyerCalls()
 
-    def start(self, settings: Settings) -> dict[str, Any]:
-        """Start both programs; return the simulator's welcome. Raises ChildError."""
-        settings = replace(settings, mock_buyers_url=self.start_mock_buyers(settings.host))
+    def start(self, settings: Settings, public: socket.socket) -> dict[str, Any]:
+        """Start all programs; return the simulator's welcome. Raises ChildError.
+
+        `public` is the listening socket of the sandbox's address; with `direct`, one that keeps the port reserved.
+        """
+        settings = replace(settings, mock_buyers_url=self.start_mock_buyers("127.0.0.1"))
+        if not settings.direct:
+            self._folder = private_folder()
+            settings = replace(settings, socket_path=f"{self._folder}/s")
         self.start_simulator(settings)
+        if settings.wire:
+            self.start_relay(settings, public)
         return self.wait_until_ready(settings)
+
+    def start_relay(self, settings: Settings, public: socket.socket) -> None:
+        """Hand the public socket to the relay: what comes before the simulator is ready waits there."""
+        with public:
+            fd, upstream = public.fileno(), f"unix:{settings.socket_path}"
+            self._start("relay", ["simulator.wire", "--fd", str(fd), "--upstream", upstream], (fd,))
 
     def start_mock_buyers(self, host: str) -> str:
         """Start the mock buyers on a free port of `host`; return their URL, which takes connections at once."""
@@ -113,6 +132,10 @@ class Supervisor:
         arguments += ["--mock-buyers-url", settings.mock_buyers_url]
         arguments += ["--config", str(settings.config)] if settings.config else []
         arguments += ["--limits-state", settings.limits_state] if settings.limits_state else []
+        arguments += ["--journal-entries", str(settings.journal_entries)]
+        arguments += ["--journal-bytes", str(settings.journal_bytes)]
+        arguments += ["--mask-bodies"] if settings.mask_bodies else []
+        arguments += ["--socket-path", settings.socket_path] if settings.wire else []
         self._start("simulator", arguments, ())
 
     def _start(self, name: str, arguments: Sequence[str], fds: tuple[int, ...]) -> None:
@@ -134,6 +157,9 @@ class Supervisor:
         url = f"{settings.base_url}/__sandbox"
         while time.monotonic() < deadline:
             self.raise_if_ended()
+            if settings.wire and not Path(settings.socket_path).exists():
+                time.sleep(0.02)  # asked now, the relay would wait, and nobody would see that the simulator ended
+                continue
             [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
             if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
                 [welcome] = self._calls.send([Call(f"{url}/welcome", b"", {}, 5.0, "GET")])
@@ -158,7 +184,7 @@ class Supervisor:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End the simulator first, so that its last webhooks find their receivers."""
+        """End the relay first, so that answers under way arrive, and the receivers of the last webhooks last."""
         for child in reversed(self.children):
             if child.process.poll() is None:
                 child.process.send_signal(signal.SIGTERM)
@@ -168,6 +194,19 @@ class Supervisor:
                     child.process.kill()
                     child.process.wait()
         self.children.clear()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def private_folder() -> str:
+    """Make a folder of our own whose path leaves room for a socket in it. Raises ChildError."""
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private
+        with contextlib.suppress(OSError):
+            folder = os.path.realpath(tempfile.mkdtemp(prefix="leadsandbox-", dir=parent))
+            if len(os.fsencode(folder)) + len("/s") <= LONGEST_SOCKET_PATH:
+                return folder
+            Path(folder).rmdir()
+    raise ChildError(3, "leadsandbox: no temporary folder for a socket; set TMPDIR to a short path, or use --direct")
 
 
 @contextlib.contextmanager

@@ -109,8 +109,7 @@ def _travel(tenant: Tenant, target: datetime, courier: Courier, store: Store, bo
                 raise TooMuchDueError(target, _fired(clock.now(), outcome))
             clock.freeze(max(due, clock.now()))
             outcome += courier.deliver_due(tenant)
-        clock.freeze(target)
-    return _fired(clock.now(), outcome)
+        return _fired(clock.freeze(target), outcome)
 
 
 @contextmanager

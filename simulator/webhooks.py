@@ -174,13 +174,16 @@ class Courier:
         while not self._stopped.is_set():
             self._wake.clear()
             try:
-                for tenant in self._tenants:
-                    self._look_after(tenant)
+                for name in self._store.tenants_with_deliveries():
+                    self._look_after(name)
             except StoreError:
                 log.exception("the outbox could not be read; trying again")
             self._wake.wait(IDLE)
 
-    def _look_after(self, tenant: Tenant) -> None:
+    def _look_after(self, name: str) -> None:
+        tenant = self._tenants.get(name)
+        if tenant is None:  # deleted, or of a sandbox file that is not in force
+            return
         for receiver in self._store.receivers(tenant.id):
             due = self._store.due_deliveries(tenant.id, tenant.clock.now(), 1, receiver)
             if due and not self._stopped.is_set() and self._lanes.begin(tenant.id, receiver):

@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from jsonschema import Draft202012Validator
 
@@ -90,9 +90,7 @@ class Sandbox:
         [found] = [one for one in known if one["id"] == supplier_id]
         return Supplier(self, supplier_id, found["credentials"]["api_key"], campaign)
 
-    def call(
-        self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None
-    ) -> Answer:
+    def call(self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None) -> Answer:
         """Send a request as it is given, and check the answer against the rows that it can be."""
         connection = http.client.HTTPConnection(self.base_url.removeprefix("http://"), timeout=TIMEOUT)
         with closing(connection):
@@ -120,7 +118,7 @@ class Sandbox:
         return Answer(answer.status, answer.headers, answer.raw, frozenset(row.id for row in known))
 
     def _rows(self, path: str) -> Iterator[tuple[Contract, Row]]:
-        path = path.partition("?")[0]
+        path = unquote(path.partition("?")[0])
         for contract in CONTRACTS.values():
             for name in _operations(contract, path, self.readings[contract.platform]):
                 yield from ((contract, row) for row in contract.rows_of(name))
@@ -135,15 +133,11 @@ class Sandbox:
 
     def buyer(self, method: str, path: str, document: Any = None) -> Any:
         """Call the mock buyers' control: `pingtree/default/<buyer>`, `…/received`, `…/reset`."""
-        connection = http.client.HTTPConnection(
-            self.mock_buyers_url.removeprefix("http://"), timeout=TIMEOUT
-        )
-        with closing(connection):
-            connection.request(method, f"/__buyers/{path}", json.dumps(document).encode(), {"Content-Type": JSON})
-            response = connection.getresponse()
-            body = response.read()
-            assert response.status < 400, body
-            return json.loads(body) if body else None
+        return _controlled(self.mock_buyers_url, method, f"/__buyers/{path}", document)
+
+    def control(self, path: str, document: Any = None) -> Any:
+        """POST to the sandbox's own side: `reset`, `credentials/regenerate`."""
+        return _controlled(self.base_url, "POST", f"/__sandbox/{path}", document or {})
 
     def received(self, platform: str, buyer_id: str, kind: str, **values: Any) -> list[dict[str, Any]]:
         """Return the calls of one kind that a mock buyer received with these values in the body."""
@@ -289,7 +283,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _readings(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {
-        name: words(contract.readings(**config.get(name, {}).get("readings", {})))  # type: ignore[arg-type]  # a model
+        name: words(contract.readings(**config.get(name, {}).get("readings", {})))
         for name, contract in CONTRACTS.items()
     }
 
@@ -308,7 +302,7 @@ def marker() -> str:
 
 
 def phone() -> str:
-    """Return a phone number that nobody has: 555-01xx in another area code every hundred times (never 500: triggers)."""
+    """Return a 555-01xx number that nobody has. The area codes stay below 500, where triggers begin."""
     place = number()
     return f"{201 + place // 100 % 290}55501{place % 100:02}"
 
@@ -357,6 +351,15 @@ def eventually(look: Callable[[], Any], seconds: float = 20.0) -> Any:
 def _answer(response: http.client.HTTPResponse) -> Answer:
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, headers, response.read())
+
+
+def _controlled(base_url: str, method: str, path: str, document: Any) -> Any:
+    with closing(http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=TIMEOUT)) as connection:
+        connection.request(method, path, json.dumps(document).encode(), {"Content-Type": JSON})
+        response = connection.getresponse()
+        body = response.read()
+        assert response.status < 400, body
+        return json.loads(body) if body else None
 
 
 def _operations(contract: Contract, path: str, readings: Mapping[str, str]) -> list[str]:

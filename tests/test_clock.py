@@ -86,7 +86,7 @@ def test_a_clock_can_go_back() -> None:
 def test_moments_of_any_zone_are_told_in_utc() -> None:
     clock = Clock()
     there = NOON.astimezone(timezone(-5 * HOUR))
-    for told in (clock.set(there), clock.freeze(there)):
+    for told in (clock.set(there), clock.freeze(there), Clock(frozen_at=there).now()):
         assert told == NOON
         assert told.tzinfo is UTC
 

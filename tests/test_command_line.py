@@ -454,7 +454,14 @@ def test_a_ping_before_a_restart_can_be_posted_after_it(tmp_path: Path) -> None:
 def test_hundreds_of_failures_of_our_own_are_logged_and_do_not_stop_the_sandbox(tmp_path: Path) -> None:
     """More is logged than a pipe holds; a log that nobody reads would stop the worker for ever."""
     file = tmp_path / "sandbox.db"
-    with sandbox("--db", str(file)) as running:
+    supplier = {
+        "id": "supplier_xyz789",
+        "api_key": KEY["x-api-key"],
+        "limits": {"ingest": None},
+        "campaigns": [LEAD["flo_campaign_id"]],
+    }
+    sandbox_file = {"leaddistro": {"suppliers": [supplier], "campaigns": [{"id": LEAD["flo_campaign_id"]}]}}
+    with sandbox("--db", str(file), "--config", written(tmp_path, sandbox_file)) as running:
         with closing(sqlite3.connect(file, timeout=30)) as database, database:
             database.execute("ALTER TABLE leads RENAME TO elsewhere")
         requests = [("/api/v1/ingest", LEAD | {"phone": f"{200 + n // 100}55501{n % 100:02}"}, KEY) for n in range(300)]
@@ -462,5 +469,5 @@ def test_hundreds_of_failures_of_our_own_are_logged_and_do_not_stop_the_sandbox(
         assert {status for status, _ in answers} == {500}
         with closing(sqlite3.connect(file, timeout=30)) as database, database:
             database.execute("ALTER TABLE elsewhere RENAME TO leads")
-        assert ingest(running.base_url)[0] == 201
+        assert ingest(running.base_url)[1]["data"]["status"] == "UNMATCHED"
         wait_until(lambda: len(running.stderr) > 100_000, "the failures are logged")

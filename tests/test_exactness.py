@@ -21,6 +21,7 @@ SANDBOX: dict[str, Any] = {
             {
                 "id": "supplier_exact",
                 "api_key": "key_exact",
+                "limits": {"ingest": None, "ping": None},
                 "campaigns": ["person", "capped", "full", "dollars", "turns", "tokens"],
             }
         ],

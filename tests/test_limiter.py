@@ -116,13 +116,14 @@ def test_no_window_ever_holds_more_than_the_bound(limit: Limit, gaps: list[int],
 def test_whoever_waits_as_long_as_told_passes_and_not_a_nanosecond_earlier(limit: Limit, gaps: list[int]) -> None:
     clock = Hand()
     limiter = MemoryLimiter(clock)
-    for _ in asked(limiter, clock, limit, gaps):
-        pass
+    before = [now for now, wait in asked(limiter, clock, limit, gaps) if wait == 0]
     while (wait := limiter.ask("a", limit)) == 0:
-        pass
+        before.append(clock.now)
     clock.now += wait - 1
     assert limiter.ask("a", limit) == 1
+    assert not may_pass(limit, before, clock.now)
     clock.now += 1
+    assert may_pass(limit, before, clock.now)
     assert limiter.ask("a", limit) == 0
 
 
@@ -316,19 +317,19 @@ def test_a_limiter_in_memory_forgets_the_rested_and_turns_away_new_keys_when_non
     assert len(limiter._states) == 2
 
 
-@given(limit=limits, gaps=schedules)
-def test_forgetting_a_rested_source_changes_nothing(limit: Limit, gaps: list[int]) -> None:
+@given(limit=limits, gaps=st.lists(microseconds, max_size=10), flood=st.integers(0, 30))
+def test_forgetting_a_rested_source_changes_nothing(limit: Limit, gaps: list[int], flood: int) -> None:
     clock = Hand()
     cells = array("q", bytes(8 * law.size(limit)))
     cells[law.RATE] = limit.rate
-    for gap in gaps:
-        clock.now += gap * 1000
-        law.ask(cells, 0, limit, clock.now)
+    for step in [part for gap in gaps for part in (*[0] * flood, gap)]:
+        clock.now += step * 1000
         if law.has_rested(cells, 0, clock.now):
             fresh, old = array("q", bytes(8 * law.size(limit))), array("q", cells)
-            for later in range(60):
-                at = clock.now + later * 37_000_000
+            for later in range(150):
+                at = clock.now + later // 25 * SECOND
                 assert law.ask(fresh, 0, limit, at) == law.ask(old, 0, limit, at)
+        law.ask(cells, 0, limit, clock.now)
 
 
 # Between processes

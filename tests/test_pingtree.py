@@ -35,9 +35,7 @@ def closed_now() -> list[dict[str, Any]]:
 
 
 def listed(days: int, ago: int) -> list[dict[str, Any]]:
-    return [
-        {"name": "do not call", "field": "mobile", "values": [LISTED], "days": days, "listed": days_ago(ago)}
-    ]
+    return [{"name": "do not call", "field": "mobile", "values": [LISTED], "days": days, "listed": days_ago(ago)}]
 
 
 def source(name: str, **gates: Any) -> dict[str, Any]:
@@ -218,9 +216,7 @@ def test_a_transaction_id_of_another_source_cannot_be_pinged_or_posted(sandbox: 
 PERSONAL = ("first_name", "last_name", "email", "mobile", "phone", "address")
 
 
-def test_a_ping_to_a_buyer_carries_no_personal_data_even_if_the_source_sent_it(
-    sandbox: Sandbox, plain: Source
-) -> None:
+def test_a_ping_to_a_buyer_carries_no_personal_data_even_if_the_source_sent_it(sandbox: Sandbox, plain: Source) -> None:
     mark = marker()
     sneaky = {**person(), "address": "1 Main Street", "sub3": "jane@example.com", "sub4": "212-555-0123"}
     plain.ping(sneaky, sub1=mark, sub2="alpha", loan_amount=5000)
@@ -460,9 +456,7 @@ def test_a_value_of_the_wrong_format_is_invalid(plain: Source, operation: str, f
     ("field", "value"),
     [("email", "nobody"), ("mobile", "555"), ("mobile", ["2125550123"]), ("date_of_birth", "31.12.1999")],
 )
-def test_personal_values_of_the_wrong_format_are_invalid(
-    plain: Source, operation: str, field: str, value: Any
-) -> None:
+def test_personal_values_of_the_wrong_format_are_invalid(plain: Source, operation: str, field: str, value: Any) -> None:
     assert plain.send(operation, {**lead_for(plain, operation), field: value}).lead_status == "invalidField"
 
 

@@ -49,7 +49,8 @@ class Source:
 
     `name` is what the caller is found by: the link id in the path, or the key in the header. `credentials`
     maps the kind to the token or key in force, `owner` is what they are regenerated under; `retired` lets a
-    refusal say that an older one was used. `terms` is by campaign id, `limits` by operation; an operation that is not there has no limit.
+    refusal say that an older one was used. `terms` is by campaign id, `limits` by operation; an operation that
+    is not there has no limit.
     """
 
     id: str

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from simulator.contract.account import Account, Limit
 from simulator.routing import conditions, fields, model, suppression
+from simulator.routing.duplicates import PHONE_FIELDS
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2)]
@@ -193,14 +194,23 @@ class Suppressed(Section):
     days: int = Field(0, ge=0, le=36_500, description="How long an entry counts; 0 is for ever.")
     listed: date | None = Field(None, description="Since when. Default: when the sandbox was made.")
 
-    def value(self, around: Surroundings) -> model.Suppression:
+    def lists(self, around: Surroundings) -> tuple[model.Suppression, ...]:
+        """Return one list for each field that it matches by: its own, and with a CSV phone and email as well."""
         since = datetime.combine(self.listed, time(), UTC) if self.listed else around.since
-        return model.Suppression(self.name, self.field, dict.fromkeys(self.hashes(around), since), self.days)
+        entries = dict.fromkeys(self.hashes(around), since)
+        fields = [self.field]
+        if self.csv or self.csv_file:
+            fields += [column for column in ("phone", "email") if column not in _same_field(self.field)]
+        return tuple(model.Suppression(self.name, field, entries, self.days) for field in fields)
 
     def hashes(self, around: Surroundings) -> frozenset[str]:
         plain = {suppression.md5_of(self.field, value) for value in self.values}
         texts = [self.csv, *([around.read_file(self.csv_file)] if self.csv_file else [])]
         return frozenset(plain).union(*(suppression.read_csv(text) for text in texts if text))
+
+
+def _same_field(name: str) -> frozenset[str]:
+    return PHONE_FIELDS if name in PHONE_FIELDS else frozenset({name})
 
 
 class Duplicates(Section):

@@ -54,9 +54,12 @@ class Journal:
 
     def record(self, label: Label, blob: bytes) -> str:
         """Keep one request; `blob` is its document as JSON, an object without the id. Returns the id."""
+        # A copy of the exact size: orjson's buffers are twice as large before they are cut, and keeping what was
+        # cut leaves holes that nothing fits into (250 MiB resident instead of 55, and growing).
+        exact = bytes(memoryview(blob))
         with self._lock:
             self._counters.add(label)
-            number = self._ring.add(label, blob)
+            number = self._ring.add(label, exact)
         return self.id_of(number)
 
     def id_of(self, number: int) -> str:
@@ -123,11 +126,13 @@ class Journal:
         with self._lock:
             return self._counters.by_row(wanted)
 
-    def clear(self) -> None:
-        """Forget every request and count. Their ids stay those of requests that are gone."""
+    def clear(self) -> int:
+        """Forget every request and count; return how many went. Their ids stay those of requests that are gone."""
         with self._lock:
+            gone = len(self._ring.entries)
             self._ring.clear()
             self._counters = Counters()
+        return gone
 
     def size(self) -> dict[str, int]:
         with self._lock:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 HTTP = re.compile(r"([1-5])xx|([1-5][0-9]{2})", re.IGNORECASE)
 _LOST_PLUS = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")  # a "+" in a query string is read as a space
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What a request is filtered by. `at` is sandbox time, `source` is "" when nobody was recognised."""
+class Label(NamedTuple):
+    """What a request is filtered by. `at` is sandbox time, `source` is "" when nobody was recognised.
+
+    A tuple, because one is made at every request.
+    """
 
     at: datetime
     platform: str

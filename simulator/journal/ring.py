@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from simulator.journal.filtering import Filter, Label
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """One request: its number in the journal, its label, and its document as JSON."""
 
     number: int
@@ -28,7 +27,8 @@ class Ring:
         self.bytes = 0
         self.next = 0
         self.evicted = 0
-        self._evicted_between: tuple[datetime, datetime] | None = None
+        self._evicted_from: datetime | None = None
+        self._evicted_to: datetime | None = None
 
     def add(self, label: Label, blob: bytes) -> int:
         """Keep a request, drop the oldest that no longer fit, and return its number."""
@@ -44,14 +44,17 @@ class Ring:
         gone = self.entries.popleft()
         self.bytes -= len(gone.blob)
         self.evicted += 1
-        first, last = self._evicted_between or (gone.label.at, gone.label.at)
-        self._evicted_between = (min(first, gone.label.at), max(last, gone.label.at))
+        at = gone.label.at
+        if self._evicted_from is None or at < self._evicted_from:
+            self._evicted_from = at
+        if self._evicted_to is None or at > self._evicted_to:
+            self._evicted_to = at
 
     def lost_nothing_between(self, wanted: Filter) -> bool:
         """Whether the filter's times leave out all that was evicted. A clock may have been moved back."""
-        if self._evicted_between is None:
+        first, last = self._evicted_from, self._evicted_to
+        if first is None or last is None:
             return True
-        first, last = self._evicted_between
         too_late = wanted.since is not None and wanted.since > last
         return too_late or (wanted.until is not None and wanted.until <= first)
 
@@ -64,4 +67,4 @@ class Ring:
         """Forget all requests, and that any were evicted; numbers go on."""
         self.entries.clear()
         self.bytes = self.evicted = 0
-        self._evicted_between = None
+        self._evicted_from = self._evicted_to = None

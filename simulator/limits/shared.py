@@ -29,7 +29,8 @@ _SLOT = law.WIDTH + 4097  # cells: a burst of 4,096, the most that a sandbox fil
 _SLOTS = _TABLE + _KEYS * _DIGEST
 _LENGTH = _SLOTS + _KEYS * _SLOT * _CELL
 _FREE = bytes(_DIGEST)
-_PAUSE = 0.000_1  # seconds between two tries at the lock, which is held for microseconds
+_QUICK_TRIES = 20  # at the lock, which is held for microseconds
+_PAUSE = 0.000_1  # seconds between later tries
 
 
 class SharedLimiter:
@@ -152,8 +153,10 @@ def _lock_file(fd: int, patience: float) -> None:
 
 def _wait_for_file(fd: int, deadline: float) -> None:
     """Try again and again: a blocking lock would hang for as long as its holder is stopped."""
+    tries = 0
     while time.monotonic() < deadline:
-        time.sleep(_PAUSE)
+        tries += 1
+        time.sleep(0 if tries <= _QUICK_TRIES else _PAUSE)
         try:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Text, bindparam, exists, insert, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, exists, insert, select, update
 
 from simulator.store import encoding
 from simulator.store.connection import Connection, Statement
@@ -61,23 +61,27 @@ _DUE_TO_RECEIVER = Statement(
     .limit(bindparam("limit"))
 )
 _RECEIVER = (outbox.c.platform, outbox.c.buyer_id)
-# One seek in the index for each receiver: DISTINCT would read every delivery that waits.
-_NEXT_RECEIVER = Statement(
+# One seek in the index for each receiver or tenant: DISTINCT would read every delivery that waits.
+_PENDING_OF_TENANT = (outbox.c.tenant == bindparam("tenant")) & PENDING
+_NEXT_BUYER = Statement(
     select(*_RECEIVER)
     .where(
-        outbox.c.tenant == bindparam("tenant"),
-        PENDING,
-        tuple_(*_RECEIVER) > tuple_(bindparam("platform", type_=Text), bindparam("buyer_id", type_=Text)),
+        _PENDING_OF_TENANT,
+        outbox.c.platform == bindparam("platform"),
+        outbox.c.buyer_id > bindparam("buyer_id"),
     )
     .order_by(*_RECEIVER)
     .limit(1)
 )
+_NEXT_PLATFORM = Statement(
+    select(*_RECEIVER)
+    .where(_PENDING_OF_TENANT, outbox.c.platform > bindparam("platform"))
+    .order_by(*_RECEIVER)
+    .limit(1)
+)
 _NEXT = Statement(select(outbox.c.due_at).where(_WAITING).order_by(*_IN_ORDER).limit(1))
-_TENANTS = Statement(
-    select(outbox.c.tenant)
-    .where(PENDING, outbox.c.tenant.not_like(literal_column(f"'{SNAPSHOT}%'")))
-    .distinct()
-    .order_by(outbox.c.tenant)
+_NEXT_TENANT = Statement(
+    select(outbox.c.tenant).where(PENDING, outbox.c.tenant > bindparam("tenant")).order_by(outbox.c.tenant).limit(1)
 )
 
 _MARK = Statement(
@@ -196,10 +200,13 @@ def due_deliveries(
 def receivers(connection: Connection, tenant: str) -> list[Receiver]:
     """Return every receiver that something is pending for, due or not."""
     found: list[Receiver] = []
-    last: Receiver = ("", "")
-    while row := connection.row(_NEXT_RECEIVER, tenant=tenant, platform=last[0], buyer_id=last[1]):
-        last = (row[0], row[1])
-        found.append(last)
+    platform, buyer_id = "", ""
+    while row := (
+        connection.row(_NEXT_BUYER, tenant=tenant, platform=platform, buyer_id=buyer_id)
+        or connection.row(_NEXT_PLATFORM, tenant=tenant, platform=platform)
+    ):
+        platform, buyer_id = row
+        found.append((platform, buyer_id))
     return found
 
 
@@ -209,8 +216,11 @@ def next_due(connection: Connection, tenant: str) -> datetime | None:
 
 
 def tenants_with_deliveries(connection: Connection) -> list[str]:
-    """Return the tenants that have something pending: each has a clock of its own."""
-    return [tenant for (tenant,) in connection.rows(_TENANTS)]
+    """Return the tenants that have something pending: each has a clock of its own. Snapshots have none."""
+    found = [""]
+    while last := connection.value(_NEXT_TENANT, tenant=found[-1]):
+        found.append(last)
+    return [tenant for tenant in found[1:] if not tenant.startswith(SNAPSHOT)]
 
 
 def record_attempt(

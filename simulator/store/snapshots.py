@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Select, Table, Text, bindparam, cast, delete, func, insert, select
+from sqlalchemy import Table, Text, bindparam, cast, delete, insert, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from simulator.store import encoding
@@ -61,27 +61,14 @@ def _copy(table: Table) -> Statement:
     return Statement(insert(table).from_select(["tenant", *(column.name for column in copied)], ordered))
 
 
-def _in_order(tenant: ColumnElement[Any], name: str) -> Select[Any]:
-    place = func.row_number().over(order_by=outbox.c.id).label("place")
-    return select(outbox.c.id, place).where(outbox.c.tenant == tenant).subquery(name)  # type: ignore[return-value]
-
-
-def _copy_attempts() -> Statement:
-    """Copy attempts after their deliveries: the first of the old ones is the first of the new ones, and so on."""
-    old: Any = _in_order(_SOURCE, "old")
-    new: Any = _in_order(_TARGET, "new")
-    rest: list[Column[Any]] = [attempts.c[name] for name in ("n", "at", "http_status", "latency_ms", "error")]
-    rows = (
-        select(_TARGET, new.c.id, *rest)
-        .select_from(attempts)
-        .join(old, old.c.id == attempts.c.delivery_id)
-        .join(new, new.c.place == old.c.place)
-        .order_by(attempts.c.id)
-    )
-    return Statement(insert(attempts).from_select(["tenant", "delivery_id", *(c.name for c in rest)], rows))
-
-
-_COPY = (*(_copy(table) for table in _COPIED), _copy_attempts())
+_COPY = tuple(_copy(table) for table in _COPIED)
+_NUMBERS = Statement(select(outbox.c.id).where(outbox.c.tenant == _SOURCE).order_by(outbox.c.id))
+_TRIED = [attempts.c[name] for name in ("delivery_id", "n", "at", "http_status", "latency_ms", "error")]
+_TRIED_AFTER = [column.name for column in _TRIED[1:]]
+_ATTEMPTS = Statement(select(*_TRIED).where(attempts.c.tenant == _SOURCE).order_by(attempts.c.id))
+_ATTEMPT = Statement(
+    insert(attempts).values({name: bindparam(name) for name in ("tenant", *(column.name for column in _TRIED))})
+)
 # Attempts before the deliveries that they point to.
 _EMPTY = tuple(
     Statement(delete(table).where(table.c.tenant == bindparam("tenant"))) for table in (attempts, *reversed(_COPIED))
@@ -156,6 +143,16 @@ def _replace(connection: Connection, source: str, target: str) -> None:
     _empty(connection, target)
     for statement in _COPY:
         connection.change(statement, tenant=source, target=target)
+    _copy_attempts(connection, source, target)
+
+
+def _copy_attempts(connection: Connection, source: str, target: str) -> None:
+    """Give each attempt to the copy of its delivery: the first of the old ones is the first of the new ones."""
+    old, new = (connection.rows(_NUMBERS, tenant=tenant) for tenant in (source, target))
+    copy_of = {before: after for (before,), (after,) in zip(old, new, strict=True)}
+    for number, *tried in connection.rows(_ATTEMPTS, tenant=source):
+        values = dict(zip(_TRIED_AFTER, tried, strict=True))
+        connection.change(_ATTEMPT, tenant=target, delivery_id=copy_of[number], **values)
 
 
 def _empty(connection: Connection, tenant: str) -> None:

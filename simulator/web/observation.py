@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from flask import Blueprint, Response, request
@@ -35,15 +36,21 @@ _NOT_FILTERS = frozenset({"tenant", "limit", "after"})
 
 
 class Bounds(Body):
-    """How many there must be; at least one of the two."""
+    """How many there must be: a number, or an object with at least one of the two."""
 
     at_least: int | None = Field(None, ge=0)
     at_most: int | None = Field(None, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly(cls, value: Any) -> Any:
+        exact = isinstance(value, int) and not isinstance(value, bool)
+        return {"at_least": value, "at_most": value} if exact else value
+
     @model_validator(mode="after")
     def _bounds_something(self) -> Bounds:
         if self.at_least is None and self.at_most is None:
-            raise ValueError("give at_least, at_most or both")
+            raise ValueError("give a number, at_least or at_most")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError("at_least is more than at_most, so no count would do")
         return self
@@ -62,11 +69,7 @@ class Verification(Body):
     """What must be true of the journal."""
 
     filter: dict[str, Any] = Field(default_factory=dict)
-    count: int | Bounds = Field(union_mode="left_to_right")
-
-    @property
-    def bounds(self) -> Bounds:
-        return self.count if isinstance(self.count, Bounds) else Bounds(at_least=self.count, at_most=self.count)
+    count: Bounds
 
 
 def blueprint(
@@ -94,8 +97,8 @@ def blueprint(
     def verify() -> Response:
         journal = journals.of(tenant_of(tenants).id)
         wanted = body_of(Verification)
-        actual = _verified(journal, wanted.bounds, _readable(wanted.filter, words))
-        return as_json({"verified": True, "expected": _expected(wanted.bounds), "actual": actual})
+        actual = _verified(journal, wanted.count, _readable(wanted.filter, words))
+        return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
     @observation.get(f"{PREFIX}/requests/<request_id>")
     def explained(request_id: str) -> Response:
@@ -153,9 +156,9 @@ def _count(journal: Journal, wanted: Filter) -> int:
 
 def _evidence_gone(error: EvidenceGoneError, **more: Any) -> ProblemError:
     detail = (
-        f"Evidence was evicted: {error}; at least {error.kept} match. The counters that outlive eviction know platform, "
-        "operation, source, row and http only. Count by these, or give the journal more room (--journal-entries, "
-        "--journal-bytes)"
+        f"Evidence was evicted: {error}; at least {error.kept} match. The counters that outlive eviction know only "
+        "platform, operation, source, row and http. Count by these, or give the journal more room "
+        "(--journal-entries, --journal-bytes)"
     )
     return ProblemError(409, "Evidence was evicted", detail, at_least=error.kept, evicted=error.evicted, **more)
 
@@ -224,8 +227,9 @@ def _buyers(tenant: Tenant, contracts: Mapping[str, Contract], entry: Mapping[st
 
 
 def _values(entry: Mapping[str, Any]) -> dict[str, Any]:
+    body = entry["request"]["body"]
     try:
-        found = orjson.loads(entry["request"]["body"])
+        found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {}
+        return dict(parse_qsl(body))
     return found if isinstance(found, dict) else {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,24 +16,27 @@ from werkzeug.routing import Rule
 from simulator.contract.account import Received
 from simulator.contract.model import ANY_OPERATION, Contract, Operation, in_force
 from simulator.exchange import Answer, Exchange
+from simulator.recording import Recorder
 from simulator.routing.model import Reason
 
 MAX_BODY = 1024 * 1024
+REQUEST_ID = "X-Sandbox-Request-Id"  # ours: leads to the explanation of the answer
 MAX_DRAINED = 16 * MAX_BODY  # read and thrown away, so that the caller gets to see the answer
 
 log = logging.getLogger(__name__)
 
 
-def register(app: Flask, contracts: Iterable[Contract], exchange: Exchange) -> None:
+def register(app: Flask, contracts: Iterable[Contract], exchange: Exchange, recorder: Recorder) -> None:
     """Add every documented path, and the vendors' own answer to every other one."""
     known = tuple(contracts)
     for contract in known:
         for operation in contract.operations:
             for path, reading in {operation.path: "", **operation.aliases}.items():
-                _add(app, path, _view(contract, operation, reading, exchange))
-    _add(app, "/", _unknown_path(known, exchange))
-    _add(app, "/<path:anything>", _unknown_path(known, exchange))
-    app.register_error_handler(HTTPException, _refused_early(known, exchange))
+                _add(app, path, _view(contract, operation, reading, exchange, recorder))
+    unknown = _unknown_path(known, exchange, recorder)
+    _add(app, "/", unknown)
+    _add(app, "/<path:anything>", unknown)
+    app.register_error_handler(HTTPException, _refused_early(unknown))
 
 
 def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
@@ -42,37 +47,42 @@ def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
 
 
 def _view(
-    contract: Contract, operation: Operation, reading: str, exchange: Exchange
+    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorder: Recorder
 ) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
+        started = time.monotonic()
+        received, name = _head(arguments), operation.name
         try:
-            received = _received(arguments)
+            received = _with_body(received)
             if reading and not in_force(reading, exchange.tenants.default.accounts[contract.platform].words):
-                return _response(_not_found(contract, exchange))
-            return _response(exchange.answer(contract, operation, received))
+                name, answer = ANY_OPERATION, _not_found(contract, exchange)
+            else:
+                answer = exchange.answer(contract, operation, received)
         except HTTPException:
             raise
         except Exception:
             # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
             log.exception("%s %s failed", contract.platform, operation.name)
-            return _response(
-                exchange.refuse(contract, operation.name, Reason.INTERNAL_ERROR, "Internal server error")
-            )
+            answer = exchange.refuse(contract, operation.name, Reason.INTERNAL_ERROR, "Internal server error")
+        return _recorded(recorder, contract, name, received, answer, started)
 
     return view
 
 
-def _received(arguments: Mapping[str, str]) -> Received:
-    body, too_large = _body()
+def _head(arguments: Mapping[str, str]) -> Received:
     return Received(
         method=request.environ["REQUEST_METHOD"],  # as sent: `post` is no POST
         path=request.path,
         arguments=arguments,
         headers={name.lower(): value for name, value in request.headers.items()},
         query=request.query_string,
-        body=body,
-        body_too_large=too_large,
+        body=b"",
     )
+
+
+def _with_body(head: Received) -> Received:
+    body, too_large = _body()
+    return replace(head, body=body, body_too_large=too_large)
 
 
 def _body() -> tuple[bytes, bool]:
@@ -86,11 +96,14 @@ def _body() -> tuple[bytes, bool]:
     return b"", True
 
 
-def _response(answer: Answer) -> Response:
+def _recorded(
+    recorder: Recorder, contract: Contract, operation: str, received: Received, answer: Answer, started: float
+) -> Response:
     body = orjson.dumps(answer.rendered.body)
     response = Response(body, status=answer.row.http, content_type="application/json")
     for name, value in answer.rendered.headers:
         response.headers[name] = value
+    response.headers[REQUEST_ID] = recorder.answered(contract, operation, received, answer, body, started)
     return response
 
 
@@ -98,19 +111,21 @@ def _not_found(contract: Contract, exchange: Exchange) -> Answer:
     return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, "No such endpoint")
 
 
-def _unknown_path(contracts: tuple[Contract, ...], exchange: Exchange) -> Callable[..., Response]:
+def _unknown_path(
+    contracts: tuple[Contract, ...], exchange: Exchange, recorder: Recorder
+) -> Callable[..., Response]:
     def view(anything: str = "") -> Response:
-        _body()  # whoever stops reading may take the answer away from a caller that still sends
-        return _response(_not_found(nearest(contracts, f"/{anything}"), exchange))
+        started = time.monotonic()
+        # Read to the end: whoever stops may take the answer away from a caller that still sends.
+        received = _with_body(_head({}))
+        contract = nearest(contracts, f"/{anything}")
+        return _recorded(recorder, contract, ANY_OPERATION, received, _not_found(contract, exchange), started)
 
     return view
 
 
-def _refused_early(
-    contracts: tuple[Contract, ...], exchange: Exchange
-) -> Callable[[HTTPException], Response | HTTPException]:
+def _refused_early(unknown: Callable[..., Response]) -> Callable[[HTTPException], Response | HTTPException]:
     """Word what Werkzeug refuses before it looks for a view, such as a Host that is none: never its HTML page."""
-    unknown = _unknown_path(contracts, exchange)
 
     def handle(error: HTTPException) -> Response | HTTPException:
         return error if request.blueprint else unknown(anything=request.path[1:])

@@ -7,6 +7,7 @@ import socket
 import struct
 
 LINGER = 5.0  # seconds that a client has to read and hang up after our last byte
+GIVEN_UP = 2.0  # seconds that a hang stays after a client's last byte, which may be all that it meant to say
 FLUSH = 1.0  # seconds that a client has to read earlier answers before the reset
 LOOK = 0.01
 
@@ -27,6 +28,10 @@ class Ending:
     def due(self) -> None:
         self.transport.abort()
 
+    def stays_after_eof(self) -> bool:
+        """Return whether the connection stays open although the client sends no more."""
+        return False
+
     def over(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
@@ -45,13 +50,20 @@ class Lingering(Ending):
 
 
 class Hanging(Ending):
-    """Say nothing. A client that gives up is let go; one that had half-closed from the start gets its full time."""
+    """Say nothing. A client that gives up is let go soon; one that had half-closed before gets its full time."""
 
     is_silent = True
 
     def __init__(self, transport: asyncio.Transport, milliseconds: int, *, half_closed: bool) -> None:
         super().__init__(transport, half_closed=half_closed)
+        self._until = asyncio.get_running_loop().time() + milliseconds / 1000
         self.after(milliseconds / 1000)
+
+    def stays_after_eof(self) -> bool:
+        self.over()
+        left = self._until - asyncio.get_running_loop().time()
+        self.after(max(min(left, GIVEN_UP), 0.0))
+        return True
 
     def due(self) -> None:
         self.transport.close()

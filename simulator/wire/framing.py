@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from simulator.wire.faults import HEADER, Fault, parse
 
@@ -15,7 +16,6 @@ MAX_LINE = 4096  # bytes of one chunk-size or trailer line
 _END = re.compile(rb"\n\r?\n")
 _FIELDS = re.compile(rb"\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _WIRE = re.compile(rb"\n" + HEADER.encode() + rb":[ \t]*([^\r\n]*)\r?(?=\n)", re.IGNORECASE)
-_MARK = HEADER.encode().lower()
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r\n]")
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) [^\r\n]* HTTP/1\.[01]\r?\n")
 
@@ -24,8 +24,7 @@ class LostError(ValueError):
     """The bytes are not HTTP/1, or not as anyone would frame it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(NamedTuple):
     """How a body is framed: so many bytes, in chunks, or until the connection ends (`length` None, not `chunked`)."""
 
     length: int | None = 0
@@ -39,16 +38,15 @@ ENDLESS = Framing(None)
 
 def framing_of(head: bytes, otherwise: Framing) -> Framing:
     """Read how the body after this head is framed; `otherwise` is for a head that does not say. Raises LostError."""
-    lengths = set()
-    for name, value in _FIELDS.findall(head):
+    fields = _FIELDS.findall(head)
+    if not fields:
+        return otherwise
+    for name, value in fields:
         if name[0] in b"tT":
             # RFC 9112, 6.3: transfer-encoding overrides content-length.
             return CHUNKED if value.strip().lower().endswith(b"chunked") else ENDLESS
-        lengths.add(value.strip())
-    if not lengths:
-        return otherwise
-    [length, *more] = lengths
-    if more or not length.isdigit() or len(length) > 18:
+    length: bytes = fields[0][1].strip()
+    if any(value.strip() != length for _, value in fields) or not length.isdigit() or len(length) > 18:
         raise LostError("content-length")
     return Framing(int(length))
 
@@ -74,7 +72,7 @@ class Body:
     def begin(self, framing: Framing) -> None:
         self._left = framing.length or 0
         self._in_chunks = framing.chunked
-        self._endless = framing == ENDLESS
+        self._endless = framing is ENDLESS
         self._line, self._last = b"", False
 
     def skip(self, data: bytes, at: int) -> int:
@@ -218,7 +216,7 @@ class Responses:
                 return self._hold(data, at), None
             head = data[at : end + 4]
             framing = self._begin(head)
-            if _MARK in head.lower() and (wire := _WIRE.search(head)):
+            if wire := _WIRE.search(head):
                 clean = _WIRE.sub(b"", head)
                 return data[:at], Marked(parse(wire[1].decode("latin-1").strip()), clean, framing, data[end + 4 :])
             at = end + 4

@@ -69,7 +69,7 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Return whether the connection stays: a client that half-closes still wants its answers."""
         if self._ending is not None:
-            return False
+            return self._ending.stays_after_eof()
         self._half_closed = True
         self._pass_on_eof()
         return self._upstream is not None or self._slow is not None

@@ -116,7 +116,7 @@ class Campaign(Section):
             fields=tuple(item.value() for item in self.field_mapping),
             filters=group(self.inbound_filters),
             filter_windows=tuple(item.value() for item in self.filter_hours),
-            suppressions=() if skips else tuple(item.value(around) for item in self.suppression),
+            suppressions=() if skips else tuple(one for item in self.suppression for one in item.lists(around)),
             caps=self.caps.values() if readings.campaign_caps else (),
             duplicates=self.duplicates.policy(),
             distribution=model.Distribution(self.distribution),

@@ -143,7 +143,7 @@ class SourceEntry(Section):
             states=frozenset(self.states),
             zip_codes=frozenset(self.zip_codes),
             filters=group(self.conditions),
-            suppressions=tuple(item.value(around) for item in self.suppressions),
+            suppressions=tuple(one for item in self.suppressions for one in item.lists(around)),
             caps=self.caps.values(),
             duplicates=self.duplicates.rule() if self.duplicates else None,
             distribution=model.Distribution.AUCTION,

@@ -1,0 +1,184 @@
+"""The command `load`: options, words and exit codes. What it does is `session.py`'s."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from loadtests.report import Result
+    from loadtests.scenarios import Book
+    from loadtests.session import Watcher, Wishes
+
+USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN, INTERRUPTED = 2, 3, 4, 5, 130
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Imports stand inside the functions: `leadsandbox --help` should not wait for what it does not use.
+# ruff: noqa: PLC0415
+
+
+def _options(command: F) -> F:
+    options = [
+        click.option("--list", "listing", is_flag=True, help="List the scenarios and what each catches."),
+        click.option("--target", default="", help="Base URL to test. Default: a sandbox of its own, ended afterwards."),
+        click.option("--key", "keys", multiple=True, metavar="KEY[,SUPPLIER[,CAMPAIGN]]",
+                     help="Supplier key of the target, repeatable. Default: those that a sandbox tells."),
+        click.option("--users", type=click.IntRange(1, 1000), help="Connections. Default: the scenario's own."),
+        click.option("--rate", type=click.FloatRange(0, min_open=True),
+                     help="Scale the plan to this many requests/s at its peak."),
+        click.option("--duration", type=click.FloatRange(0, min_open=True),
+                     help="Scale the plan to this many seconds."),
+        click.option("--accept-rate", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+                     help="Share of Pingtree pings that the buyer of our own sandbox takes."),
+        click.option("--scenarios", "book", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                     help="Scenarios, limits and thresholds of your own, as TOML."),
+        click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
+                     help="Write our report with plots here, and Locust's own beside it."),
+        click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+                     help="Write verdicts and figures here; - is standard output."),
+        click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path),
+                     help="Write every request here."),
+        click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True,
+                     help="Locust processes that send, on this machine."),
+        click.option("--master", is_flag=True, help="Wait for workers and let them send."),
+        click.option("--expect-workers", type=click.IntRange(1, 1000), default=1, show_default=True,
+                     help="Workers that a master waits for."),
+        click.option("--worker", is_flag=True, help="Send what a master deals; needs no scenario."),
+        click.option("--master-host", default="127.0.0.1", show_default=True, help="Where a worker finds its master."),
+        click.option("--master-port", type=click.IntRange(1, 65535), default=5557, show_default=True,
+                     help="The master's port."),
+        click.option("--ui", is_flag=True, help="Show Locust's web page while one scenario runs, until Ctrl-C."),
+        click.option("--ui-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
+                     help="Port of that page."),
+        click.option("--seed", type=click.IntRange(0, 2**30), help="Send the same leads again."),
+        click.option("--max-rate", type=click.FloatRange(0, min_open=True),
+                     help="Most requests/s to allow. Default: 2000 on this machine, 100 on any other."),
+        click.option("--i-have-permission", "permission", is_flag=True,
+                     help="You may load-test this target, which is not this machine."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command("load")
+@click.argument("names", nargs=-1, metavar="[SCENARIO]...")
+@_options
+def load(*, names: tuple[str, ...], book: Path | None, listing: bool, worker: bool, **given: Any) -> None:
+    """Send load and judge the rate limits: every SCENARIO gets a verdict.
+
+    Without --target it starts a sandbox of its own. `all` stands for every scenario of the law. The short one is
+    `lookup`, about ten seconds.
+
+    \b
+    Verdicts: PASS, VIOLATED (the figures prove it), INCONCLUSIVE (not-pressed or generator-invalid).
+    Exit codes: 0 all passed, 1 a limit was violated, 2 usage, 3 cannot start, 4 target unreachable,
+    5 nothing ran, 21 a run showed nothing.
+    """  # noqa: D301  click's mark for lines that stay as they are
+    if find_spec("locust") is None:
+        _leave(CANNOT_START, "leadsandbox: load tests need Locust: pip install 'leadsandbox[load]'")
+    if worker:
+        from loadtests.run import work
+
+        raise SystemExit(work(given["master_host"], given["master_port"]))
+    read = _read(book)
+    if listing:
+        _list(read)
+    elif names:
+        raise SystemExit(_run(read, _wishes(read, names, given), given["json_file"], given["csv_file"]))
+    else:
+        _leave(USAGE, "leadsandbox: name a scenario; `leadsandbox load --list` shows them, `lookup` is the short one")
+
+
+def _read(path: Path | None) -> Book:
+    from loadtests import scenarios
+
+    try:
+        return scenarios.read(path)
+    except (scenarios.ScenarioError, OSError, UnicodeDecodeError) as error:
+        _leave(USAGE, f"leadsandbox: {error}")
+
+
+def _wishes(book: Book, names: Sequence[str], given: dict[str, Any]) -> Wishes:
+    from loadtests.run import Engine
+    from loadtests.session import Wishes
+
+    law = [name for name, scenario in book.scenario.items() if scenario.kind == "law"]
+    engine = ("processes", "master", "expect_workers", "master_port", "ui", "ui_port")
+    return Wishes(
+        names=tuple(dict.fromkeys(each for name in names for each in (law if name == "all" else [name]))),
+        url=given["target"].rstrip("/"),
+        keys=given["keys"],
+        rate=given["rate"],
+        seconds=given["duration"],
+        accept_rate=given["accept_rate"],
+        engine=Engine(connections=given["users"], **{name: given[name] for name in engine}),
+        html=given["html"],
+        permission=given["permission"],
+        max_rate=given["max_rate"],
+        seed=given["seed"],
+    )
+
+
+def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | None) -> int:
+    from loadtests import report
+
+    results = _results(book, wishes, quiet=str(json_file) == "-")
+    url = wishes.url or "our own sandbox"
+    if json_file:
+        with click.open_file(str(json_file), "w", encoding="utf-8") as file:
+            file.write(report.as_json(results, url) + "\n")
+    if csv_file:
+        report.write_csv(csv_file, results)
+    if wishes.html:
+        wishes.html.write_text(report.page(results, url, book.laws), "utf-8")
+    return report.exit_code(results)
+
+
+def _results(book: Book, wishes: Wishes, *, quiet: bool) -> list[Result]:
+    from loadtests import keys, run, session, target
+    from loadtests.telling import Teller
+
+    teller = Teller(terminal=sys.stderr.isatty(), quiet=quiet)
+    results: list[Result] = []
+    try:
+        scenarios = session.chosen(wishes, book)
+        results += session.conduct(wishes, book, scenarios, _watcher(teller))
+    except (session.RefusedError, keys.TooFewKeysError) as error:
+        _leave(USAGE, f"leadsandbox: {error}")
+    except target.UnreachableError as error:
+        _leave(UNREACHABLE, f"leadsandbox: {error}")
+    except target.StartError as error:
+        _leave(CANNOT_START, f"leadsandbox: the sandbox did not start: {error}")
+    except run.RunError as error:
+        _leave(NOTHING_RAN, f"leadsandbox: Locust ended without a log:\n{error}")
+    except KeyboardInterrupt:
+        _leave(INTERRUPTED, "leadsandbox: stopped; an unfinished run has no verdict")
+    finally:
+        teller.end()
+    return results
+
+
+def _watcher(teller: Any) -> Watcher:
+    from loadtests.session import Watcher
+
+    return Watcher(teller.begins, teller.progress, teller.pause, teller.judged, teller.page)
+
+
+def _list(book: Book) -> None:
+    for name, scenario in book.scenario.items():
+        click.echo(f"{name:<11} {scenario.length:4.0f} s  {scenario.peak:5.0f}/s  {scenario.title}")
+        if scenario.catches:
+            click.echo(f"{'':<11} catches: {', '.join(scenario.catches)}")
+
+
+def _leave(code: int, *lines: str) -> NoReturn:
+    for line in lines:
+        click.echo(line, err=True)
+    raise SystemExit(code)

@@ -1,0 +1,63 @@
+"""Which supplier stands behind which letter of a scenario, so that every key begins fresh. No HTTP here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from loadtests.law import SECOND, Limit
+from loadtests.requesting import Callers, Source, Supplier
+from loadtests.scenarios import Scenario
+from loadtests.schedule import rest_between
+from loadtests.target import Target
+
+
+class TooFewKeysError(Exception):
+    """A scenario needs more suppliers, or a Pingtree source, than the target has."""
+
+
+def source_letters(scenario: Scenario) -> set[str]:
+    return {stream.key for stream in scenario.streams if stream.endpoint.startswith("pingtree-")}
+
+
+def supplier_letters(scenario: Scenario) -> list[str]:
+    return sorted(set(scenario.letters) - source_letters(scenario))
+
+
+class KeyRing:
+    """Hands out suppliers, the longest rested first. A key that was never used here counts as rested."""
+
+    def __init__(self, target: Target, limits: Mapping[str, Limit]) -> None:
+        self._sources = target.sources
+        self._limits = limits
+        self._rested: dict[Supplier, float] = dict.fromkeys(target.suppliers, 0.0)
+
+    def take(self, name: str, scenario: Scenario, wait: Callable[[float], None]) -> tuple[Callers, int]:
+        """Return who calls, and the gap between streams that have to share a key (0: they run at once).
+
+        Calls `wait` with the seconds until the keys are fresh again. Raises TooFewKeysError.
+        """
+        letters = supplier_letters(scenario)
+        chosen = sorted(self._rested, key=lambda supplier: self._rested[supplier])[: len(letters)]
+        shared = len(chosen) < len(letters)
+        if shared and not (scenario.independent and chosen):
+            raise TooFewKeysError(f"{name} needs {len(letters)} supplier keys; the target has {len(chosen)} for it")
+        pause = max((self._rested[supplier] for supplier in chosen), default=0.0) - time.monotonic()
+        if pause > 0:
+            wait(pause)
+        suppliers = {letter: chosen[0 if shared else n] for n, letter in enumerate(letters)}
+        return Callers(suppliers, self._sources_for(name, scenario)), self._gap(scenario) if shared else 0
+
+    def used(self, callers: Callers) -> None:
+        """Remember that these keys were used until now."""
+        rested = time.monotonic() + rest_between(self._limits.values()) / SECOND
+        self._rested.update(dict.fromkeys(callers.suppliers.values(), rested))
+
+    def _sources_for(self, name: str, scenario: Scenario) -> dict[str, Source]:
+        letters = source_letters(scenario)
+        if letters and not self._sources:
+            raise TooFewKeysError(f"{name} needs a Pingtree source; the target shows none")
+        return dict.fromkeys(letters, self._sources[0]) if letters else {}
+
+    def _gap(self, scenario: Scenario) -> int:
+        return rest_between(self._limits[s.endpoint] for s in scenario.streams if s.endpoint in self._limits)

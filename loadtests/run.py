@@ -1,0 +1,139 @@
+"""One run: starts Locust with a plan, follows it, reads the log that it leaves. Judging is `verdict.py`'s."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loadtests import log
+from loadtests.log import Record
+from loadtests.plan import Plan
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+_GLANCE = 0.2  # seconds between two looks at a run
+_TAIL = 20  # lines of Locust's own log that are shown when it fails
+
+
+class RunError(Exception):
+    """Locust ended without a log; the text is the end of what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How Locust runs: its processes on this machine, or as master of workers that come by themselves."""
+
+    connections: int | None = None
+    processes: int = 1
+    master: bool = False
+    expect_workers: int = 1
+    master_port: int = 5557
+    ui: bool = False
+    ui_port: int = 8089
+
+    def options(self) -> list[str]:
+        if self.ui:
+            page = ["--autostart", "--web-host", "127.0.0.1", "--web-port", str(self.ui_port)]
+        else:
+            page = ["--headless", "--only-summary"]
+        if self.master:
+            expected = ["--master", "--expect-workers", str(self.expect_workers)]
+            return [*page, *expected, "--master-bind-port", str(self.master_port)]
+        if self.processes > 1:
+            port = str(_free_port())
+            here = ["--master-host", "127.0.0.1", "--master-bind-host", "127.0.0.1"]
+            return [*page, "--processes", str(self.processes), *here, "--master-port", port, "--master-bind-port", port]
+        return page
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def locust(*options: str) -> list[str]:
+    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *options]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left: its log by send, the tickets it should have sent, the processes that sent them."""
+
+    log: list[Record]
+    planned: int
+    processes: int
+
+
+class Run:
+    """Locust at work on one plan. A context manager: Locust is ended on the way out."""
+
+    def __init__(self, plan: Plan, url: str, engine: Engine, folder: Path, html: Path | None) -> None:
+        self._folder = folder
+        planfile = folder / "plan.json"
+        planfile.touch(mode=0o600)  # it holds keys
+        planfile.write_text(json.dumps(plan.document()), "utf-8")
+        users = str(engine.connections or plan.scenario.connections)
+        options = ["--host", url, "--users", users, "--spawn-rate", users, "--exit-code-on-error", "0"]
+        options += ["--plan", str(planfile), "--out", str(folder), *engine.options()]
+        self._said = (folder / "locust.txt").open("wb")
+        self._child = subprocess.Popen(  # noqa: S603  our own program
+            locust(*options, *(["--html", str(html)] if html else [])),
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child.poll() is None:
+            self._child.terminate()
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._said.close()
+
+    def outcome(self, on_progress: Callable[[int, int], None]) -> Outcome:
+        """Wait for the log; `on_progress` hears how many were sent and refused. Raises RunError."""
+        done = self._folder / "run.json"
+        while not done.exists():
+            if self._child.poll() is not None and not done.exists():
+                raise RunError(self.said())
+            self._look(on_progress)
+            time.sleep(_GLANCE)
+        facts = json.loads(done.read_text("utf-8"))
+        return Outcome(log.read(self._folder / "log.csv"), facts["planned"], facts["processes"])
+
+    def _look(self, on_progress: Callable[[int, int], None]) -> None:
+        progress = self._folder / "progress.json"
+        if progress.exists():
+            seen = json.loads(progress.read_text("utf-8"))
+            on_progress(seen["sent"], seen["refused"])
+
+    def wait(self) -> None:
+        """Wait until Locust ends: when its report is written, or when somebody stops its page."""
+        self._child.wait()
+
+    def said(self) -> str:
+        """Return the last lines of what Locust said."""
+        lines = (self._folder / "locust.txt").read_text("utf-8", "replace").strip().splitlines()
+        return "\n".join(lines[-_TAIL:])
+
+
+def work(host: str, port: int) -> int:
+    """Be a worker of the master at this address until it ends; return Locust's exit code."""
+    return subprocess.call(locust("--worker", "--master-host", host, "--master-port", str(port)))  # noqa: S603  our own program

@@ -1,0 +1,89 @@
+"""What `leadsandbox up` prints is all that a newcomer needs, and it works as it is printed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from simulator.platforms import CONTRACTS
+from simulator.welcome import text_of
+from tests.running import COMMAND, PATIENCE, Running, environment, sandbox
+
+COUNTING = """curl() { command curl --silent --show-error --write-out '\\n%{http_code}\\n' "$@"; }\n"""
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Running]:
+    with sandbox("--db", ":memory:") as running:
+        yield running
+
+
+def test_the_json_line_names_base_url_ids_tokens_and_keys(up: Running) -> None:
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", up.base_url)
+    assert up.credentials("supplier_xyz789") == {"api_key": "your_supplier_api_key"}
+    tokens = up.credentials("lnk_abc123xyz")
+    assert set(tokens) == {"form", "ping", "post"}
+    assert all(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token) for token in tokens.values())
+    assert {"database", "mock_buyers", "version", "requests", "tenant"} <= set(up.welcome)
+
+
+def test_there_is_a_request_for_every_operation(up: Running) -> None:
+    told = [(item["platform"], item["operation"]) for item in up.welcome["requests"]]
+    assert told == [(name, operation.name) for name, contract in CONTRACTS.items() for operation in contract.operations]
+
+
+def test_every_request_works_as_it_is_printed(up: Running) -> None:
+    commands = [str(item["curl"]) for item in up.welcome["requests"]]
+    script = COUNTING + "\n".join(commands)
+    ended = subprocess.run(
+        ["bash", "-c", script], env=environment(), capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert ended.stderr == ""
+    assert len(re.findall(r"^20[01]$", ended.stdout, re.MULTILINE)) == len(commands), ended.stdout
+    for told in ('"ping_accept"', '"leadStatus":"accepted"', '"accepted":true', '"ACCEPTED"'):
+        assert told in ended.stdout
+
+
+def test_json_is_one_line_and_nothing_else() -> None:
+    with sandbox("--db", ":memory:") as running:
+        running.process.terminate()
+        assert running.process.wait(PATIENCE) == 0
+        assert running.process.stdout is not None
+        assert running.process.stdout.read() == b""
+        assert running.stderr == ""
+
+
+def test_the_text_shows_one_source_of_each_platform_in_full_and_how_to_see_the_others(up: Running) -> None:
+    text = text_of(up.welcome)
+    for sources in up.welcome["platforms"].values():
+        [entries] = sources.values()
+        assert all(value in text for value in entries[0]["credentials"].values())
+        assert all(entry["id"] in text for entry in entries)
+        others = [value for entry in entries[1:] for value in entry["credentials"].values()]
+        assert not [value for value in others if value in text]
+    assert "leadsandbox up --json" in text
+    assert "/__sandbox/welcome" in text
+    assert all(item["curl"] in text for item in up.welcome["requests"])
+
+
+def test_without_json_the_text_is_printed_once_it_answers() -> None:
+    with subprocess.Popen(
+        [COMMAND, "up", "--port", "0", "--db", ":memory:"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line == "Ctrl-C stops it.\n":
+                break
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert lines[0].startswith("leadsandbox ")
+    assert "".join(lines).count("curl ") >= len(list(CONTRACTS))
