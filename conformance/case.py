@@ -26,7 +26,7 @@ class Lever(StrEnum):
 class Expect:
     """What the answer to a step must be. Exactly one status: a case that allows several can't be falsified.
 
-    `body` maps JSON pointers to exact values; `present` and `absent` are pointers. `headers` maps names to exact values,
+    `body` maps JSON pointers to exact values, `differs` to values that it must not be; `present` and `absent` are pointers. `headers` maps names to exact values,
     `require` names headers that must be there, `forbid` those that must not. `bind` maps a name to a pointer whose value
     later steps write as `${name}`.
     """
@@ -34,6 +34,7 @@ class Expect:
     row: str
     http: int
     body: Mapping[str, Any] = field(default_factory=dict)
+    differs: Mapping[str, Any] = field(default_factory=dict)
     present: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

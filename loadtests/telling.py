@@ -46,6 +46,8 @@ class Teller:
 
     def progress(self, sent: int, refused: int) -> None:
         now = time.monotonic()
+        if not sent:  # leads are being made
+            self._began = now
         seen = f"{sent} sent, {refused} refused"
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[-1], completed=now - self._began, seen=seen)

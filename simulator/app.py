@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask
 
+from simulator.addresses import CannotStartError
 from simulator.buyers import BuyerCalls
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
@@ -20,6 +21,7 @@ from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
 from simulator.recording import Recorder
+from simulator.reloading import Reloader
 from simulator.settings import Settings
 from simulator.store import Store
 from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
@@ -28,10 +30,6 @@ from simulator.web import control, faults, observation, state, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
-
-
-class CannotStartError(Exception):
-    """One line for the user: what is wrong and what to do."""
 
 
 def create(settings: Settings) -> Flask:
@@ -55,22 +53,31 @@ def create(settings: Settings) -> Flask:
     app = Flask("leadsandbox", static_folder=None)
     introduce = _introduce(settings, store, tenants)
     parts = [
-        faults.blueprint(tenants, CONTRACTS),
-        tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget),
+        faults.blueprint(tenants, CONTRACTS, hub),
+        tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
         observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
     ]
+    reloader = _reloader(settings, tenancy, hub)
     control.register(
         app,
         parts,
         introduce=introduce,
-        boot=settings.boot,
+        health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
         token=settings.control_token,
     )
-    vendor_api.register(app, CONTRACTS.values(), exchange, recorder)
+    vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire)
     on_end_of_process(hub.close)
     courier.start()
     return app
+
+
+def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None:
+    if settings.config is None:
+        return None
+    reloader = Reloader(settings.config, tenancy, lambda event: hub.publish("reload", DEFAULT, lambda: event))
+    reloader.start()
+    return reloader
 
 
 def _streams(settings: Settings) -> int:

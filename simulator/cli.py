@@ -54,7 +54,7 @@ def main() -> None:
     \b
     Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
     4 target unreachable, 5 nothing ran.
-    """
+    """  # noqa: D301, D401  click reads the backslashes, people a title
 
 
 def _server_options(command: F) -> F:
@@ -97,8 +97,7 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
     Prints the base URL, every id, token and key, and one curl per endpoint.
     """
     from simulator import supervisor
-    from simulator.app import CannotStartError
-    from simulator.serving import listening, reserve
+    from simulator.addresses import CannotStartError, listening, reserve
 
     programs = supervisor.Supervisor()
     with supervisor.signals_as_interrupts():
@@ -137,9 +136,9 @@ def serve(
     **more: Any,
 ) -> None:
     """Run the simulator alone, without mock buyers. Most users want `up`."""
-    from simulator.configuration.loading import ConfigurationError
     from simulator import serving
-    from simulator.app import CannotStartError
+    from simulator.addresses import CannotStartError, reserve
+    from simulator.configuration.loading import ConfigurationError
     from simulator.store import StoreError
 
     try:
@@ -147,7 +146,7 @@ def serve(
         if more["boot"]:  # the supervisor holds the port already
             serving.serve(settings, parent_fd)
         else:
-            with serving.reserve(host, port) as held:
+            with reserve(host, port) as held:
                 serving.serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
     except ConfigurationError as error:
         _leave(USAGE, *map(str, error.problems))

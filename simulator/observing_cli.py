@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, UNREACHABLE = 1, 2, 4
 TIMEOUT = 30  # seconds
-FILTERS = ("platform", "operation", "source", "row", "http", "method", "since", "until")
+
+_Events = Iterator[tuple[str, dict[str, Any]]]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,15 +56,15 @@ def logs(url: str, control_token: str, tenant: str, *, follow: bool, as_json: bo
     """Show what a running sandbox was asked and answered, oldest first, a line each."""
     sandbox = _Sandbox(url, control_token)
     asked = {name: value for name, value in wanted.items() if value is not None} | {"tenant": tenant}
-    with sandbox.events(tenant) if follow else sandbox.nothing() as events:
+    # Listening begins before the list is asked for, so that nothing falls between the two.
+    listening: AbstractContextManager[_Events] = sandbox.events(tenant) if follow else nullcontext(iter(()))
+    with listening as events:
         page = sandbox.get("requests", asked)
         for entry in reversed(page["requests"]):
             _show(entry, as_json=as_json)
         newest = page["requests"][0]["id"] if page["requests"] else ""
-        for entry in _new(events, newest):
-            if "dropped" in entry:
-                click.echo(f"leadsandbox: {entry['dropped']} requests came too fast to be shown", err=True)
-            elif _matches(entry, wanted):
+        with suppress(KeyboardInterrupt):
+            for entry in _new(events, newest, wanted):
                 _show(entry, as_json=as_json)
 
 
@@ -112,11 +113,7 @@ class _Sandbox:
         _leave(UNREACHABLE, f"no sandbox answers at {self._url}; start one with `leadsandbox up`")
 
     @contextmanager
-    def nothing(self) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
-        yield iter(())
-
-    @contextmanager
-    def events(self, tenant: str) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
+    def events(self, tenant: str) -> Iterator[_Events]:
         """Listen; what happens between this and the first read waits. The heartbeat keeps the timeout away."""
         answer = self._ask("events", {"tenant": tenant}, stream=True)
         if answer.status_code >= 400:
@@ -124,7 +121,7 @@ class _Sandbox:
         with answer:
             yield self._events(answer)
 
-    def _events(self, answer: requests.Response) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _events(self, answer: requests.Response) -> _Events:
         kind = ""
         try:
             for text in answer.iter_lines(chunk_size=1, decode_unicode=True):
@@ -136,13 +133,13 @@ class _Sandbox:
             _leave(UNREACHABLE, f"the sandbox at {self._url} stopped answering")
 
 
-def _new(events: Iterator[tuple[str, dict[str, Any]]], newest: str) -> Iterator[dict[str, Any]]:
-    """Return requests that were not listed before, and how many were lost: {"dropped": n}."""
+def _new(events: _Events, newest: str, wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return requests that were not listed before; say on stderr how many were lost."""
     seen = _number(newest)
     for kind, entry in events:
         if kind == "dropped":
-            yield {"dropped": entry["events"]}
-        elif kind == "request" and _number(entry["id"]) > seen:
+            click.echo(f"leadsandbox: {entry['events']} requests came too fast to be shown", err=True)
+        elif kind == "request" and _number(entry["id"]) > seen and _matches(entry, wanted):
             yield entry
 
 

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import socket
 import sys
 import threading
 from functools import partial
@@ -16,11 +15,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from simulator import posting
-from simulator.app import CannotStartError, create
+from simulator.addresses import CannotStartError
+from simulator.app import create
 from simulator.settings import Settings
 from simulator.store import Store
 
-BACKLOG = 1024
 KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
 
 
@@ -84,43 +83,6 @@ def sole_use_of(database: str) -> FileLock:
     except OSError as error:
         raise CannotStartError(f"cannot write {path}: {error.strerror}; choose another file with --db") from error
     return lock
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """Return the public socket, listening already; port 0 takes a free one. Raises CannotStartError for a taken one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise _cannot_listen(host, port, error) from error
-
-
-def _cannot_listen(host: str, port: int, error: Exception) -> CannotStartError:
-    number = getattr(error, "errno", None) or 0
-    reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
-    return CannotStartError(
-        f"cannot listen on {host}:{port}: {reason}; choose another port with --port, 0 takes a free one"
-    )
-
-
-def reserve(host: str, port: int) -> socket.socket:
-    """Bind an address so that nobody else gets it before the server listens; port 0 takes a free one.
-
-    The socket never listens, so no connection goes to it. Raises CannotStartError for a taken port.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Without SO_REUSEPORT: two sandboxes would share the port in silence otherwise.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            port = probe.getsockname()[1]
-        held = socket.socket(family, socket.SOCK_STREAM)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host, port))
-    except (OSError, OverflowError) as error:
-        raise _cannot_listen(host, port, error) from error
-    return held
 
 
 def _end_with_parent(parent_fd: int | None) -> None:

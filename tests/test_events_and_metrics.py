@@ -127,7 +127,13 @@ def get(up: Running, path: str) -> tuple[int, str]:
 
 def ingest(up: Running, phone: str) -> None:
     ids = {"flo_campaign_id": "campaign_abc123", "flo_supplier_id": "supplier_xyz789"}
-    person = {"first_name": "Jane", "last_name": "Roe", "email": "jane@example.com", "phone": phone, "state": "TX"}
+    person = {
+        "first_name": "Jane",
+        "last_name": "Roe",
+        "email": f"jane.{phone}@example.com",
+        "phone": phone,
+        "state": "TX",
+    }
     with contextlib.closing(Client(up.base_url)) as client:
         assert client.post("/api/v1/ingest", ids | person, {"x-api-key": "your_supplier_api_key"})[0] == 201
 
@@ -184,7 +190,8 @@ def test_logs_follows_what_comes_in_until_it_is_interrupted(up: Running) -> None
         assert next(one for one in lines if one["detail"])["row_id"] == "LD-ING-201-ACCEPTED"
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said) == (0, "")
 
 
 # --- metrics ------------------------------------------------------------------------------------------------------

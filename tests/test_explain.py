@@ -236,11 +236,11 @@ def entry_of(reason: Reason, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_a_rule_and_each_refusal_a_remedy(reason: Reason) -> None:
     failing = {"rule": "a filter", "passed": False, "detail": "the detail", "reason": reason.value}
-    checks = [failing] if reason in {Reason.FILTERED, Reason.OUTSIDE_AREA} else []
+    by_check = reason in {Reason.FILTERED, Reason.OUTSIDE_AREA, Reason.OUTSIDE_HOURS, Reason.SUPPRESSED}
     errors = [{"field": "state", "code": "required", "message": "state is required"}]
     by_field = reason in {Reason.MISSING_FIELD, Reason.INVALID_FIELD, Reason.UNACCEPTED_VALUE}
-    found = explain(entry_of(reason, checks=checks, errors=errors if by_field else []))
-    assert found["decided_by"]["rule"] != reason.value or reason in {Reason.FILTERED, Reason.OUTSIDE_AREA}
+    found = explain(entry_of(reason, checks=[failing] if by_check else [], errors=errors if by_field else []))
+    assert found["decided_by"]["rule"] != reason.value
     assert bool(found["to_be_accepted"]) is (reason not in ACCEPTED)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from simulator.platforms.leaddistro import signing
 from tests.sandbox import Answer, Sandbox, Supplier, lead, marker, phone, running, without
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -807,3 +808,13 @@ def test_a_duplicate_makes_no_webhook_and_a_routed_one_makes_one(sandbox: Sandbo
     assert sandbox.stored()["outbox"] == before
     to("routing").ingest(who)
     assert sandbox.stored()["outbox"] == before + 1
+
+
+@pytest.mark.parametrize("claims", [{"cid": "campaign_pingpost"}, {"cid": "campaign_pingpost", "exp": 2**40}])
+def test_a_well_signed_token_with_absurd_claims_is_invalid(built_in: Sandbox, claims: dict[str, Any]) -> None:
+    # The built-in secret is public, so anybody can sign anything.
+    secret = b"leadsandbox-secret-known-to-everyone default"
+    promised = {"sid": "supplier_xyz789", "bid": "buyer_pp1", "price": "50", "jti": marker(), **claims}
+    token = signing.ping_token(secret, promised)
+    answer = built_in.supplier(campaign="campaign_pingpost").ingest(flo_ping_id=token)
+    assert answer.fields_in_error == {"flo_ping_id": "invalid"}

@@ -19,7 +19,7 @@ import yaml
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from simulator import app as composition
-from simulator.app import CannotStartError
+from simulator.addresses import CannotStartError
 from simulator.configuration.loading import ConfigurationError, read_file
 from simulator.configuration.model import Sandbox
 from simulator.contract.account import Limit

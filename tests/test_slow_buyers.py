@@ -292,7 +292,7 @@ def test_a_winner_that_hangs_at_the_post_costs_its_timeout_and_the_next_bidder_b
     up: Running, baseline: float
 ) -> None:
     limit = baseline + TIMEOUT + MARGIN
-    taken = []
+    taken: list[float] = []
     while len(taken) < TRIES and not (taken and taken[-1] <= limit):
         pinged, _ = ping(up, "post_hangs")
         body = {"transaction_id": pinged["transaction_id"], "state": "CA", "email": "jane@example.com"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,8 +14,7 @@ from simulator.platforms import CONTRACTS
 from simulator.triggers.readings import under
 from simulator.triggers.table import Words, aliases, behaviours, words_of
 from tests.sandbox import Sandbox
-
-numbers = itertools.count()
+from tests.tenant import Tenant
 
 
 def _rows() -> Iterator[Any]:
@@ -30,48 +28,9 @@ def _operation(contract: Contract, row: Row) -> Operation:
     return next(item for item in contract.operations if item.name == row.operation)
 
 
-class Tenant:
-    """A fresh tenant of the running sandbox, as a test's own."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.base = sandbox.base_url
-        self.session = requests.Session()
-        answer = self.session.post(f"{self.base}/__sandbox/tenants", json={}, timeout=10)
-        assert answer.status_code == 201, answer.text
-        self.welcome = answer.json()
-        self.name = self.welcome["tenant"]
-
-    def control(self, method: str, path: str, document: Any = None) -> requests.Response:
-        url = f"{self.base}/__sandbox/{path}"
-        return self.session.request(method, url, json=document, params={"tenant": self.name}, timeout=10)
-
-    def send(self, contract: Contract, operation: Operation, headers: Mapping[str, str], **more: Any) -> requests.Response:
-        [[source, *_]] = self.welcome["platforms"][contract.platform].values()
-        known = _Known(source)
-        name, value = contract.admission.header(known, operation)  # type: ignore[arg-type]  # has what it reads
-        path = operation.path.replace("<source_unique_id>", source["name"])
-        n = next(numbers)
-        phone = {"mobile": f"212555{n % 10_000:04}", "phone": f"212555{n % 10_000:04}", "email": f"p{n}@example.com"}
-        known_fields = {key: item for key, item in phone.items() if key in operation.example}
-        body = {**operation.example, **known_fields, **more}
-        if operation.name == "post":
-            body.setdefault("transaction_id", "txn_unknown")
-        [method, *_] = operation.methods
-        sent: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
-        return self.session.request(
-            method, f"{self.base}{path}", headers={name: value, **headers}, timeout=20, **sent
-        )
-
-
-class _Known:
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.credentials = document["credentials"]
-        self.name = document["name"]
-
-
 @pytest.fixture(scope="module")
 def tenant(built_in: Sandbox) -> Tenant:
-    return Tenant(built_in)
+    return Tenant(built_in.base_url)
 
 
 def _assert_is(contract: Contract, row: Row, answer: requests.Response) -> None:
@@ -99,32 +58,24 @@ def test_a_path_that_nobody_documents_needs_no_trigger(built_in: Sandbox) -> Non
         _assert_is(contract, row, requests.get(f"{built_in.base_url}{contract.path_prefix}x/y/z", timeout=10))
 
 
-def _send(tenant: Tenant, name: str, **more: Any) -> Any:
-    platform, _, operation_name = name.partition(" ")
-    contract = CONTRACTS[platform]
-    operation = next(item for item in contract.operations if item.name == operation_name)
-    headers = more.pop("headers", {})
-    return tenant.send(contract, operation, headers, **more)
-
-
 def test_a_triggered_bid_can_be_posted_and_is_sold(tenant: Tenant) -> None:
-    pinged = _send(tenant, "pingtree ping", sub1="sandbox:bid=12.50").json()["data"]
+    pinged = tenant.say("pingtree ping", sub1="sandbox:bid=12.50").json()["data"]
     assert pinged["amount"] == "12.50"
-    posted = _send(tenant, "pingtree post", transaction_id=pinged["transaction_id"]).json()["data"]
+    posted = tenant.say("pingtree post", transaction_id=pinged["transaction_id"]).json()["data"]
     assert posted["leadStatus"] == "accepted"
-    again = _send(tenant, "pingtree post", transaction_id=pinged["transaction_id"])
+    again = tenant.say("pingtree post", transaction_id=pinged["transaction_id"])
     assert again.status_code == 400, "one sale per ping, triggered or not"
 
 
 def test_a_post_can_be_refused_after_an_accepted_ping(tenant: Tenant) -> None:
-    pinged = _send(tenant, "pingtree ping", sub2="sandbox:post_reject").json()["data"]
+    pinged = tenant.say("pingtree ping", sub2="sandbox:post_reject").json()["data"]
     assert pinged["leadStatus"] == "ping_accept", "a ping is answered as usual"
-    posted = _send(tenant, "pingtree post", transaction_id=pinged["transaction_id"], sub2="sandbox:post_reject")
+    posted = tenant.say("pingtree post", transaction_id=pinged["transaction_id"], sub2="sandbox:post_reject")
     assert posted.json()["data"]["leadStatus"] == "unsold"
 
 
 def test_two_bidders_leave_two_bids_in_the_store(tenant: Tenant) -> None:
-    pinged = _send(tenant, "pingtree ping", zip_code="00002").json()["data"]
+    pinged = tenant.say("pingtree ping", zip_code="00002").json()["data"]
     pings = {item["transaction_id"]: item for item in tenant.control("GET", "pings").json()["pings"]}
     amounts = [bid["amount"] for bid in pings[pinged["transaction_id"]]["bids"]]
     assert amounts == ["45.00", "44.00"]
@@ -134,9 +85,9 @@ def test_the_lead_wins_over_the_header_and_the_header_over_an_armed_fault(tenant
     armed = tenant.control("POST", "faults", {"trigger": "http_500", "operation": "ping", "platform": "pingtree"})
     try:
         header = {"X-Sandbox-Trigger": "no_bid"}
-        by_lead = _send(tenant, "pingtree ping", sub1="sandbox:PT-PING-400-RULE", headers=header)
-        by_header = _send(tenant, "pingtree ping", headers=header)
-        by_fault = _send(tenant, "pingtree ping")
+        by_lead = tenant.say("pingtree ping", sub1="sandbox:PT-PING-400-RULE", headers=header)
+        by_header = tenant.say("pingtree ping", headers=header)
+        by_fault = tenant.say("pingtree ping")
     finally:
         tenant.control("DELETE", f"faults/{armed.json()['id']}")
     assert (by_lead.status_code, by_header.status_code, by_fault.status_code) == (400, 201, 500)
@@ -144,23 +95,23 @@ def test_the_lead_wins_over_the_header_and_the_header_over_an_armed_fault(tenant
 
 def test_a_fault_fires_as_often_as_it_was_armed_for(tenant: Tenant) -> None:
     tenant.control("POST", "faults", {"trigger": "http_503", "operation": "ingest", "count": 2})
-    seen = [_send(tenant, "leaddistro ingest").status_code for _ in range(3)]
+    seen = [tenant.say("leaddistro ingest").status_code for _ in range(3)]
     assert seen == [503, 503, 201]
     assert tenant.control("GET", "faults").json()["faults"] == []
 
 
 def test_a_fault_ends_with_its_time_to_live_on_the_sandbox_clock(tenant: Tenant) -> None:
     tenant.control("POST", "faults", {"trigger": "http_503", "operation": "ingest", "ttl_seconds": 60})
-    before = _send(tenant, "leaddistro ingest").status_code
+    before = tenant.say("leaddistro ingest").status_code
     tenant.control("POST", "clock", {"advance": "61 s"})
-    assert (before, _send(tenant, "leaddistro ingest").status_code) == (503, 201)
+    assert (before, tenant.say("leaddistro ingest").status_code) == (503, 201)
 
 
 def test_a_seeded_probability_repeats(tenant: Tenant) -> None:
     runs = []
     for _ in range(2):
         tenant.control("POST", "faults", {"trigger": "http_503", "operation": "ingest", "probability": 0.5, "seed": 7})
-        runs.append([_send(tenant, "leaddistro ingest").status_code for _ in range(12)])
+        runs.append([tenant.say("leaddistro ingest").status_code for _ in range(12)])
         tenant.control("DELETE", "faults")
     assert runs[0] == runs[1]
     assert set(runs[0]) == {201, 503}
@@ -168,7 +119,7 @@ def test_a_seeded_probability_repeats(tenant: Tenant) -> None:
 
 def test_a_fault_of_one_source_leaves_the_others_alone(tenant: Tenant) -> None:
     tenant.control("POST", "faults", {"trigger": "http_503", "source": "somebody_else"})
-    assert _send(tenant, "leaddistro ingest").status_code == 201
+    assert tenant.say("leaddistro ingest").status_code == 201
     tenant.control("DELETE", "faults")
 
 
@@ -190,12 +141,12 @@ def test_every_word_of_the_table_is_understood(word: str) -> None:
 
 
 def test_ordinary_leads_are_not_read_for_triggers(tenant: Tenant) -> None:
-    said = _send(tenant, "leaddistro ingest", note="my sandbox is 9999 m long, call 212-555-0142").json()
+    said = tenant.say("leaddistro ingest", note="my sandbox is 9999 m long, call 212-555-0142").json()
     assert said["data"]["status"] == "ACCEPTED"
 
 
 def test_a_phone_number_of_ours_triggers_in_any_spelling(tenant: Tenant) -> None:
-    answer = _send(tenant, "leaddistro ingest", phone="+1 (500) 555-0103")
+    answer = tenant.say("leaddistro ingest", phone="+1 (500) 555-0103")
     assert answer.json()["data"]["status"] == "DUPLICATE"
 
 

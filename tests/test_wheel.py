@@ -5,12 +5,15 @@ Nothing is fetched: the new environment borrows the dependencies, but not this p
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import sysconfig
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,8 @@ from tests.running import PATIENCE, Client, environment, sandbox
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+# Flask and pydantic document these as part of their own interfaces, and bring the version that fits.
+PARTS_OF_OTHERS = ("werkzeug", "pydantic-core")
 
 
 def quietly(*command: str | Path, cwd: Path) -> str:
@@ -59,12 +64,38 @@ def bin_(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
 def test_the_wheel_holds_every_file_of_every_package_and_nothing_else(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     there = {
-        str(path.relative_to(ROOT))
+        str(path)
         for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        for path in (found.relative_to(ROOT) for found in (ROOT / package).rglob("*") if found.is_file())
+        if not any(part == "__pycache__" or part.startswith(".") for part in path.parts)  # what tools leave behind
     }
     assert packed == there
+
+
+def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in PROJECT["project"]["dependencies"]}
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared |= {re.split(r"[^\w.-]", line)[0].lower() for extra in ("load",) for line in extras[extra]}
+    where = packages_distributions()
+    used = {
+        distribution.lower().replace("_", "-")
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for name in imported(ast.parse(path.read_text()))
+        for distribution in where.get(name, [])[:1]
+    }
+    assert used - {PROJECT["project"]["name"], *PARTS_OF_OTHERS} <= declared
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return the top-level names of what is imported, wherever it is."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
 
 
 @pytest.mark.parametrize(

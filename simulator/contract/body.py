@@ -124,9 +124,7 @@ def _holds_nul(value: Any) -> bool:
 
 def _form(encoded: bytes, what: str) -> Fields | Unreadable:
     try:
-        pairs = parse_qsl(
-            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
-        )
+        pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         return Unreadable(Reason.MALFORMED_BODY, f"{what} is not valid form encoding in UTF-8")
     values = dict(pairs)

@@ -99,9 +99,7 @@ class Caps(Section):
     week: Count | None = Field(None, description="From Monday 00:00.")
     month: Count | None = Field(None, description="From the 1st, 00:00.")
     total: Count | None = Field(None, description="Emptied by a reset only.")
-    dollars: DollarCaps | None = Field(
-        None, description="The same in US dollars; whichever fills first stops."
-    )
+    dollars: DollarCaps | None = Field(None, description="The same in US dollars; whichever fills first stops.")
 
     def values(self) -> tuple[model.Cap, ...]:
         leads = [model.Cap(p, limit) for p in model.Period if (limit := getattr(self, p.value)) is not None]

@@ -22,7 +22,7 @@ class Gates:
         return _outcome((*rules.refusals(call.terms, call.lead, call.now), *self._caps(call)))
 
     def pass_rules(self, call: Call) -> Decision | tuple[Check, ...]:
-        """The same without the caps, for a journey that learns of a full cap when it claims a share."""
+        """Do the same without the caps, for a journey that learns of a full cap when it claims a share."""
         return _outcome(rules.refusals(call.terms, call.lead, call.now))
 
     def _caps(self, call: Call) -> Iterable[Check]:
@@ -37,9 +37,7 @@ class Gates:
 
     def eligible(self, call: Call) -> tuple[tuple[Buyer, ...], tuple[Asked, ...]]:
         """Split the buyers into those that may have the lead and those that may not, and why."""
-        by_buyer = {
-            buyer.id: buyer_claims(call, buyer, buyer.price) for buyer in call.terms.buyers if buyer.caps
-        }
+        by_buyer = {buyer.id: buyer_claims(call, buyer, buyer.price) for buyer in call.terms.buyers if buyer.caps}
         full: dict[str, str] = {}
         if by_buyer:
             usage = self._usage(call, [claim for claims in by_buyer.values() for claim in claims])
@@ -54,9 +52,7 @@ class Gates:
         keys = duplicates.keys(rule, call.lead) if rule else ()
         if rule is None or not keys:
             return None
-        return self._store.find_person(
-            call.tenant.id, person_scope(call), keys, duplicates.cutoff(rule, call.now)
-        )
+        return self._store.find_person(call.tenant.id, person_scope(call), keys, duplicates.cutoff(rule, call.now))
 
 
 def _outcome(checks: tuple[Check, ...]) -> Decision | tuple[Check, ...]:
@@ -84,6 +80,4 @@ def source_claims(call: Call) -> tuple[CapClaim, ...]:
 def buyer_claims(call: Call, buyer: Buyer, price: Decimal) -> tuple[CapClaim, ...]:
     if not call.terms.counts_caps:
         return ()
-    return caps.claims(
-        f"{call.terms.platform}:buyer:{buyer.id}", buyer.caps, call.now, call.terms.timezone, price
-    )
+    return caps.claims(f"{call.terms.platform}:buyer:{buyer.id}", buyer.caps, call.now, call.terms.timezone, price)

@@ -47,14 +47,10 @@ class IngestJourneys:
         if isinstance(passed, Decision):
             return _without_buyer(passed)
         if self._gates.original(call) is not None and not _routes_duplicates(call):
-            return Decision(
-                Reason.DUPLICATE, "The lead was submitted within the duplicate window", checks=passed
-            )
+            return Decision(Reason.DUPLICATE, "The lead was submitted within the duplicate window", checks=passed)
         buyers, asked = self._gates.eligible(call)
         if not buyers:
-            return Decision(
-                Reason.NO_BUYER, "No buyer is available for this lead", checks=passed, asked=asked
-            )
+            return Decision(Reason.NO_BUYER, "No buyer is available for this lead", checks=passed, asked=asked)
         ranked = rules.order(call.terms, buyers, turn=0, dice=0.0)
         return Decision(
             Reason.AVAILABLE,
@@ -116,9 +112,7 @@ class IngestJourneys:
         tx.add_lead(lead_record(call, decision))
         return decision
 
-    def _choose_within_caps(
-        self, call: Call, ground: _Ground, tx: Transaction, original: Original | None
-    ) -> _Choice:
+    def _choose_within_caps(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
         """Choose a buyer unless the campaign itself is full; only what is sold counts."""
         claims = source_claims(call)
         if full := tx.take(call.tenant.id, claims):
@@ -142,9 +136,7 @@ class IngestJourneys:
             asked.append(Asked(buyer.id, "passed over", f"cap full: {full.label}", price))
         return _Choice(None, Decimal(0), tuple(asked))
 
-    def _order(
-        self, call: Call, ground: _Ground, tx: Transaction, original: Original | None
-    ) -> Sequence[Buyer]:
+    def _order(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> Sequence[Buyer]:
         if original is not None and original.buyer_id:
             return [buyer for buyer in call.terms.buyers if buyer.id == original.buyer_id]
         rotates = call.terms.distribution is Distribution.ROUND_ROBIN
@@ -169,7 +161,7 @@ def _tokens(call: Call) -> PingTokens:
 
 
 def _without_buyer(refusal: Decision) -> Decision:
-    """A full cap is no refusal of the lead here: nobody is left to take it."""
+    """Turn a full cap into what it means here: it refuses no lead, but nobody is left to take it."""
     return replace(refusal, reason=Reason.NO_BUYER) if refusal.reason is Reason.CAP_REACHED else refusal
 
 

@@ -111,16 +111,12 @@ class PingPostJourneys:
         claims = source_claims(call)
         with self._store.transaction() as tx:
             if not tx.claim_ping(sale.ping, call.now):
-                return Decision(
-                    Reason.PING_USED, _unredeemable(Reason.PING_USED, sale.ping), checks=sale.checks
-                )
+                return Decision(Reason.PING_USED, _unredeemable(Reason.PING_USED, sale.ping), checks=sale.checks)
             if rule := call.terms.duplicates:
                 keys = duplicates.keys(rule, call.lead)
                 cutoff = duplicates.cutoff(rule, call.now)
                 scope = person_scope(call)
-                if tx.claim_persons(
-                    call.tenant.id, scope, keys, lead_id=sale.lead_id, at=call.now, cutoff=cutoff
-                ):
+                if tx.claim_persons(call.tenant.id, scope, keys, lead_id=sale.lead_id, at=call.now, cutoff=cutoff):
                     decision = _decision(call, replace(sale, is_duplicate=True), Reason.DUPLICATE)
                     tx.settle_ping(sale.ping, _summary(decision))
                     tx.add_lead(lead_record(call, decision))
@@ -163,9 +159,7 @@ class PingPostJourneys:
                 tx.hold(sale.ping, (*source, *claims), sale.lead_id)
         return full
 
-    def _give_back(
-        self, call: Call, sale: _Sale, source: tuple[CapClaim, ...], claims: tuple[CapClaim, ...]
-    ) -> None:
+    def _give_back(self, call: Call, sale: _Sale, source: tuple[CapClaim, ...], claims: tuple[CapClaim, ...]) -> None:
         if claims:
             with self._store.transaction() as tx:
                 tx.give_back(call.tenant.id, claims)
@@ -183,9 +177,7 @@ class PingPostJourneys:
             tx.settle_ping(sale.ping, _summary(decision))
         return decision
 
-    def _unsold(
-        self, call: Call, sale: _Sale, source: tuple[CapClaim, ...], asked: tuple[Asked, ...]
-    ) -> Decision:
+    def _unsold(self, call: Call, sale: _Sale, source: tuple[CapClaim, ...], asked: tuple[Asked, ...]) -> Decision:
         decision = _decision(call, sale, Reason.UNSOLD, asked=asked)
         with self._store.transaction() as tx:
             tx.give_back(call.tenant.id, source)

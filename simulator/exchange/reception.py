@@ -50,17 +50,13 @@ class Reception:
             return refusal
         found = body.fields_of(received, _allowed_bodies(operation, account))
         if isinstance(found, body.Unreadable):
-            return Decision(
-                found.reason, found.detail, errors=(FieldError("body", "invalid_format", found.detail),)
-            )
+            return Decision(found.reason, found.detail, errors=(FieldError("body", "invalid_format", found.detail),))
         terms = _terms(contract, operation, account, source, found.values)
         if isinstance(terms, Decision):
             return self._with_all_errors(terms, contract, operation, found.values)
         return self._understood(contract, operation, tenant, source, terms, found, now)
 
-    def _over_limit(
-        self, tenant: Tenant, contract: Contract, operation: Operation, source: Source
-    ) -> Decision | None:
+    def _over_limit(self, tenant: Tenant, contract: Contract, operation: Operation, source: Source) -> Decision | None:
         limit = source.limits.get(operation.name)
         if limit is None:
             return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -15,9 +16,13 @@ PREFIX = "/__sandbox"
 HEALTH = frozenset({"/__sandbox/health", "/healthz", "/readyz"})
 
 
-def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, boot: str, token: str) -> None:
-    """Add the control API. `boot` tells this process from any other; `token`, if set, opens the API."""
-    own = _own_routes(introduce, boot)
+Health = Callable[[], Mapping[str, Any]]
+"""Returns what the health routes tell besides `ready`: the boot nonce, how the last reload went."""
+
+
+def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str) -> None:
+    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API."""
+    own = _own_routes(introduce, health)
     for part in (*parts, own):
         part.before_request(_guard(token))
         part.register_error_handler(ProblemError, answer)
@@ -47,14 +52,14 @@ def _http_problem(error: HTTPException) -> Response:
     return response
 
 
-def _own_routes(introduce: Introduce, boot: str) -> Blueprint:
+def _own_routes(introduce: Introduce, health: Health) -> Blueprint:
     control = Blueprint("control", __name__)
 
-    def health() -> Response:
-        return as_json({"status": "ready", "boot": boot})
+    def healthy() -> Response:
+        return as_json({"status": "ready", **health()})
 
     for path in HEALTH:
-        control.add_url_rule(path, path, health)
+        control.add_url_rule(path, path, healthy)
 
     @control.get(f"{PREFIX}/welcome")
     def welcome() -> Response:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from simulator.contract.model import ANY_OPERATION, Contract
+from simulator.events import Hub
 from simulator.tenants import Tenants
 from simulator.triggers.arming import Armed, Scope, TooManyFaultsError
 from simulator.triggers.table import Trigger, Words, aliases, behaviours
@@ -30,7 +31,7 @@ class Fault(Body):
     ttl_seconds: float | None = Field(None, gt=0, le=366 * 86_400)
 
 
-def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
+def blueprint(tenants: Tenants, contracts: Mapping[str, Contract], hub: Hub) -> Blueprint:
     faults = Blueprint("faults", __name__)
     words = {name: Words(contract) for name, contract in contracts.items()}
 
@@ -56,17 +57,23 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
             )
         except TooManyFaultsError as error:
             raise ProblemError(409, "Conflict", str(error)) from None
+        hub.publish("fault", tenant.id, lambda: {"armed": _shown(armed)})
         return as_json(_shown(armed), 201)
 
     @faults.delete(f"{PREFIX}/faults")
     def disarm_all() -> Response:
-        return as_json({"disarmed": tenant_of(tenants).faults.disarm()})
+        tenant = tenant_of(tenants)
+        gone = tenant.faults.disarm()
+        hub.publish("fault", tenant.id, lambda: {"disarmed": "all"})
+        return as_json({"disarmed": gone})
 
     @faults.delete(f"{PREFIX}/faults/<number>")
     def disarm(number: str) -> Response:
-        gone = tenant_of(tenants).faults.disarm(number)
+        tenant = tenant_of(tenants)
+        gone = tenant.faults.disarm(number)
         if not gone:
             raise ProblemError(404, "Not found", f"No fault {number[:50]!r} is armed")
+        hub.publish("fault", tenant.id, lambda: {"disarmed": number})
         return as_json({"disarmed": gone})
 
     @faults.get(f"{PREFIX}/triggers")

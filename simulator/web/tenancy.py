@@ -13,6 +13,7 @@ from pydantic import Field
 
 from simulator.configuration.loading import ConfigurationError
 from simulator.contract.account import Account, Source
+from simulator.events import Hub
 from simulator import timekeeping
 from simulator.store import Scope, Store
 from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
@@ -72,12 +73,12 @@ class Named(Body):
 
 
 def blueprint(
-    tenancy: Tenancy, courier: Courier, introduce: Introduce, forget_journal: Forgetting
+    tenancy: Tenancy, courier: Courier, introduce: Introduce, forget_journal: Forgetting, hub: Hub
 ) -> Blueprint:
     control = Blueprint("tenancy", __name__)
     _add_tenants(control, tenancy, introduce, forget_journal)
     _add_credentials(control, tenancy)
-    _add_clock(control, tenancy, courier)
+    _add_clock(control, tenancy, courier, hub)
     _add_state(control, tenancy, courier, forget_journal)
     return control
 
@@ -163,7 +164,7 @@ def _rotated_secret(tenancy: Tenancy, tenant: Tenant, account: Account, owner: s
     return as_json({"owner": owner, "kind": "webhook_secret", "credential": renewed.secret})
 
 
-def _add_clock(control: Blueprint, tenancy: Tenancy, courier: Courier) -> None:
+def _add_clock(control: Blueprint, tenancy: Tenancy, courier: Courier, hub: Hub) -> None:
     @control.get(f"{PREFIX}/clock")
     def show_clock() -> Response:
         return as_json(_clock(tenant_of(tenancy.tenants)))
@@ -179,6 +180,7 @@ def _add_clock(control: Blueprint, tenancy: Tenancy, courier: Courier) -> None:
             raise ProblemError(409, "Conflict", str(error), now=error.fired.now.isoformat()) from None
         finally:
             tenancy.save(tenant)
+            hub.publish("clock", tenant.id, lambda: _clock(tenant))
         done = {name: n for name, n in asdict(fired).items() if name != "now"}
         return as_json(_clock(tenant) | {"webhooks": done})
 
@@ -221,7 +223,8 @@ def _add_state(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_jo
         tenant, wanted = tenant_of(tenancy.tenants), set(body_of(Reset).scopes)
         everything = "all" in wanted
         kept = {scope for scope in Scope if not everything and scope.value not in wanted}
-        with tenancy.store.transaction() as tx:
+        # No webhook is on its way while the rows that it is about are taken away.
+        with courier.sole_sender(tenant.id), tenancy.store.transaction() as tx:
             emptied: dict[str, int] = tx.reset(tenant.id, set(Scope) - kept)
         if everything or "journal" in wanted:
             emptied["journal"] = forget_journal(tenant)
@@ -249,7 +252,10 @@ def _add_state(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_jo
     @control.post(f"{PREFIX}/snapshots/<name>/restore")
     def restore_snapshot(name: str) -> Response:
         tenant = tenant_of(tenancy.tenants)
-        if not tenancy.restore_snapshot(tenant, name):
+        with courier.sole_sender(tenant.id):
+            found = tenancy.restore_snapshot(tenant, name)
+        courier.announce()
+        if not found:
             raise ProblemError(404, "Not found", f"Tenant {tenant.id} has no snapshot {name[:100]!r}")
         return as_json({"tenant": tenant.id, "restored": name, "now": tenant.clock.now().isoformat()})
 

@@ -18,6 +18,8 @@ from simulator.contract.model import ANY_OPERATION, Contract, Operation, in_forc
 from simulator.exchange import Answer, Exchange
 from simulator.recording import Recorder
 from simulator.routing.model import Reason
+from simulator.web import wire_faults
+from simulator.wire.faults import drawn
 
 MAX_BODY = 1024 * 1024
 REQUEST_ID = "X-Sandbox-Request-Id"  # ours: leads to the explanation of the answer
@@ -25,15 +27,31 @@ MAX_DRAINED = 16 * MAX_BODY  # read and thrown away, so that the caller gets to 
 
 log = logging.getLogger(__name__)
 
+Recorded = Callable[[Contract, str, Received, Answer, float], Response]
+"""Turns an answer into a response and writes it down; the float is when work on it began (monotonic seconds)."""
 
-def register(app: Flask, contracts: Iterable[Contract], exchange: Exchange, recorder: Recorder) -> None:
-    """Add every documented path, and the vendors' own answer to every other one."""
+
+def register(
+    app: Flask, contracts: Iterable[Contract], exchange: Exchange, recorder: Recorder, *, relayed: bool
+) -> None:
+    """Add every documented path, and the vendors' own answer to every other one.
+
+    `relayed` says whether the relay stands in front, which performs faults that only a socket can show.
+    """
     known = tuple(contracts)
+
+    def recorded(contract: Contract, operation: str, received: Received, answer: Answer, started: float) -> Response:
+        response = _recorded(recorder, contract, operation, received, answer, started)
+        if answer.fault is None:
+            return response
+        fault = drawn(answer.fault, answer.tenant.dice.roll)
+        return wire_faults.apply(response, fault, relayed=relayed)
+
     for contract in known:
         for operation in contract.operations:
             for path, reading in {operation.path: "", **operation.aliases}.items():
-                _add(app, path, _view(contract, operation, reading, exchange, recorder))
-    unknown = _unknown_path(known, exchange, recorder)
+                _add(app, path, _view(contract, operation, reading, exchange, recorded))
+    unknown = _unknown_path(known, exchange, recorded)
     _add(app, "/", unknown)
     _add(app, "/<path:anything>", unknown)
     app.register_error_handler(HTTPException, _refused_early(unknown))
@@ -47,7 +65,7 @@ def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
 
 
 def _view(
-    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorder: Recorder
+    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorded: Recorded
 ) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
         started = time.monotonic()
@@ -64,7 +82,7 @@ def _view(
             # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
             log.exception("%s %s failed", contract.platform, operation.name)
             answer = exchange.refuse(contract, operation.name, Reason.INTERNAL_ERROR, "Internal server error")
-        return _recorded(recorder, contract, name, received, answer, started)
+        return recorded(contract, name, received, answer, started)
 
     return view
 
@@ -112,14 +130,14 @@ def _not_found(contract: Contract, exchange: Exchange) -> Answer:
 
 
 def _unknown_path(
-    contracts: tuple[Contract, ...], exchange: Exchange, recorder: Recorder
+    contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded
 ) -> Callable[..., Response]:
     def view(anything: str = "") -> Response:
         started = time.monotonic()
         # Read to the end: whoever stops may take the answer away from a caller that still sends.
         received = _with_body(_head({}))
         contract = nearest(contracts, f"/{anything}")
-        return _recorded(recorder, contract, ANY_OPERATION, received, _not_found(contract, exchange), started)
+        return recorded(contract, ANY_OPERATION, received, _not_found(contract, exchange), started)
 
     return view
 

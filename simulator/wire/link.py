@@ -196,6 +196,8 @@ class Client(asyncio.Protocol):
         self._ending = ending
         self._left_until_cut = None
         self._drop_upstream()
+        if self._house.stopping:
+            self.close_when_idle()
 
     def _delay(self, marked: Marked, milliseconds: int) -> None:
         self._hold_upstream()

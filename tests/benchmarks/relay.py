@@ -6,7 +6,6 @@ python tests/benchmarks/relay.py [rounds] [seconds]
 from __future__ import annotations
 
 # ruff: noqa: T201  a script prints
-
 import json
 import os
 import re

@@ -38,9 +38,7 @@ def terms_for(account: Account, source: Source, values: Mapping[str, Any]) -> Te
     if campaign_id not in account.campaigns:
         return Decision(Reason.UNKNOWN_CAMPAIGN, f"Campaign {str(campaign_id)[:100]!r} does not exist")
     if supplier_id != source.id:
-        return Decision(
-            Reason.FOREIGN_SUPPLIER, "This API key belongs to another supplier than flo_supplier_id"
-        )
+        return Decision(Reason.FOREIGN_SUPPLIER, "This API key belongs to another supplier than flo_supplier_id")
     terms = source.terms.get(str(campaign_id))
     return terms or Decision(Reason.NOT_LINKED, "The supplier is not linked to this campaign")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -28,20 +29,17 @@ def issue(account: Account, terms: Terms, buyer: Buyer, now: datetime, token_id:
     return signing.ping_token(account.secret, claims)
 
 
-def redeem(
-    account: Account, terms: Terms, values: Mapping[str, Any], now: datetime
-) -> Redeemed | Decision | None:
+def redeem(account: Account, terms: Terms, values: Mapping[str, Any], now: datetime) -> Redeemed | Decision | None:
     """Return what the token promised; None when there is none and none is needed; else the refusal."""
     forgiving = _forgives(account)
     token = values.get(FIELD)
     if token is None:
         return _refused(Reason.PING_MISSING) if terms.ping_required and not forgiving else None
-    claims = signing.read_ping_token(account.secret, token)
-    reason = _fault(claims, terms, now)
-    if reason is None and claims is not None:
-        locked = account.readings.ping_price == "locked"
-        price = Decimal(str(claims["price"])) if locked else None
-        return Redeemed(str(claims["jti"]), str(claims["bid"]), price)
+    promise = _read(account, token)
+    reason = _fault(promise, terms, now)
+    if reason is None and promise is not None:
+        price = promise.price if account.readings.ping_price == "locked" else None
+        return Redeemed(promise.token_id, promise.buyer_id, price)
     return None if forgiving else _refused(reason or Reason.PING_INVALID)
 
 
@@ -51,15 +49,41 @@ def used(account: Account) -> Decision | None:
 
 
 def _forgives(account: Account) -> bool:
-    return bool(account.readings.ping_token_failure == "ignore")
+    return bool(account.readings.ping_token_failure == "ignore")  # noqa: S105  a reading, no secret
 
 
-def _fault(claims: Mapping[str, Any] | None, terms: Terms, now: datetime) -> Reason | None:
-    if claims is None:
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    campaign_id: str
+    supplier_id: str
+    buyer_id: str
+    price: Decimal
+    expires_at: datetime
+    token_id: str
+
+
+def _read(account: Account, token: object) -> _Promise | None:
+    """Return what a token says. The built-in secret is public, so that a good signature proves no good claims."""
+    claims = signing.read_ping_token(account.secret, token) or {}
+    try:
+        return _Promise(
+            str(claims["cid"]),
+            str(claims["sid"]),
+            str(claims["bid"]),
+            Decimal(str(claims["price"])),
+            datetime.fromtimestamp(claims["exp"], UTC),
+            str(claims["jti"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, OSError, ArithmeticError):
+        return None
+
+
+def _fault(promise: _Promise | None, terms: Terms, now: datetime) -> Reason | None:
+    if promise is None:
         return Reason.PING_INVALID
-    if claims["cid"] != terms.campaign_id or claims["sid"] != terms.source_id:
+    if promise.campaign_id != terms.campaign_id or promise.supplier_id != terms.source_id:
         return Reason.PING_MISMATCH
-    return Reason.PING_EXPIRED if now >= datetime.fromtimestamp(claims["exp"], UTC) else None
+    return Reason.PING_EXPIRED if now >= promise.expires_at else None
 
 
 _SAID = {

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from simulator.contract.account import Account, Source, buyers_of
+from simulator.contract.model import Operation, words
 from simulator.contract.sandbox import (
     BuyerEntry,
     Caps,
@@ -30,7 +31,6 @@ from simulator.contract.sandbox import (
     Surroundings,
     group,
 )
-from simulator.contract.model import Operation, words
 from simulator.platforms.leaddistro import INGEST, LOOKUP, PING
 from simulator.platforms.leaddistro.readings import Readings
 from simulator.routing import model

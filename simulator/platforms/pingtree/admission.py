@@ -49,9 +49,7 @@ def _why_not(presented: str, source: Source, operation: Operation, now: datetime
             return _unauthorized(f"This {old.kind} token was replaced by a newer one")
     for kind, token in source.credentials.items():
         if _equal(presented, token):
-            return _unauthorized(
-                f"This is the {kind} token; this endpoint takes the {operation.credential} token"
-            )
+            return _unauthorized(f"This is the {kind} token; this endpoint takes the {operation.credential} token")
     return _unauthorized(f"This is not the {operation.credential} token of this source")
 
 

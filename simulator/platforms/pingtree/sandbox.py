@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from simulator.contract.account import Account, Retired, Source, buyers_of
+from simulator.contract.model import words
 from simulator.contract.sandbox import (
     BuyerEntry,
     Caps,
@@ -31,7 +32,6 @@ from simulator.contract.sandbox import (
     ZipCode,
     group,
 )
-from simulator.contract.model import words
 from simulator.platforms.pingtree import signing
 from simulator.platforms.pingtree.readings import Readings
 from simulator.routing import model
@@ -45,9 +45,7 @@ class SourceField(FieldEntry):
     required: tuple[Literal["form", "ping", "post"], ...] = ()
 
     def value(self) -> model.Field:
-        return model.Field(
-            self.name, self.type, self.label, frozenset(self.required), self.acceptable, self.transform
-        )
+        return model.Field(self.name, self.type, self.label, frozenset(self.required), self.acceptable, self.transform)
 
 
 class Url(Section):
@@ -111,9 +109,7 @@ class SourceEntry(Section):
     """One source-campaign pairing: link id, tokens, posting specification, gates."""
 
     id: Name
-    type: Literal["CS", "MC", "MP"] = Field(
-        "CS", description="Custom Source, Media Channel, Marketing Partner."
-    )
+    type: Literal["CS", "MC", "MP"] = Field("CS", description="Custom Source, Media Channel, Marketing Partner.")
     link_id: Name
     fields: tuple[SourceField, ...] = ()
     caps: Caps = Caps()
@@ -216,11 +212,7 @@ class PingtreeSection(PlatformSection):
                 yield Retired(credential, kind, last + timedelta(seconds=grace))
 
 
-def _token(
-    around: Surroundings, campaign: Campaign, link_id: str, kind: str, generation: int | None = None
-) -> str:
+def _token(around: Surroundings, campaign: Campaign, link_id: str, kind: str, generation: int | None = None) -> str:
     if generation is None:
         generation, _ = around.generations.get((link_id, kind), (0, around.since))
-    return signing.token(
-        around.secret, campaign_id=campaign.id, link_id=link_id, kind=kind, generation=generation
-    )
+    return signing.token(around.secret, campaign_id=campaign.id, link_id=link_id, kind=kind, generation=generation)

@@ -1,0 +1,201 @@
+"""The control API: tenants that never meet, credentials, resets, snapshots, hot reload, problem details."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.sandbox import Sandbox, eventually, running
+from tests.tenant import Tenant
+
+TIMEOUT = 30
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def tenant(built_in: Sandbox) -> Iterator[Tenant]:
+    fresh = Tenant(built_in.base_url)
+    yield fresh
+    fresh.control("DELETE", f"tenants/{fresh.name}")
+
+
+def _status(answer: requests.Response) -> Any:
+    document = answer.json()
+    return document["data"].get("leadStatus") or document["data"]["status"]
+
+
+def _journey(tenant: Tenant, n: int) -> int:
+    """Ping, post, ingest, ingest again, and again a month later; return how many requests that were."""
+    pinged = tenant.say("pingtree ping", sub1=f"{tenant.name}-{n}").json()["data"]
+    assert pinged["leadStatus"] == "ping_accept"
+    assert _status(tenant.say("pingtree post", transaction_id=pinged["transaction_id"])) == "accepted"
+    phone = f"212555{n:04}"
+    person = {"phone": phone, "email": f"same{n}@example.com"}
+    assert [_status(tenant.say("leaddistro ingest", **person)) for _ in range(2)] == ["ACCEPTED", "DUPLICATE"]
+    assert tenant.control("POST", "clock", {"advance": "31 days"}).status_code == 200
+    assert _status(tenant.say("leaddistro ingest", **person)) == "ACCEPTED"
+    return 5
+
+
+def test_fifty_tenants_at_once_never_meet(built_in: Sandbox) -> None:
+    def use(_: int) -> None:
+        tenant = Tenant(built_in.base_url)
+        sent = sum(_journey(tenant, n) for n in range(20))
+        assert tenant.control("GET", "requests/count").json()["count"] == sent
+        leads = tenant.control("GET", "leads?limit=1000").json()["leads"]
+        assert len(leads) == 20 * 4
+        sources = {lead["values"].get("sub1", "") for lead in leads}
+        assert not {name for name in sources if name.startswith("t")} - {f"{tenant.name}-{n}" for n in range(20)}
+        tenant.control("DELETE", f"tenants/{tenant.name}")
+
+    with ThreadPoolExecutor(50) as threads:
+        list(threads.map(use, range(50)))
+
+
+def test_a_deleted_tenant_leaves_nothing_behind(built_in: Sandbox) -> None:
+    tenant = Tenant(built_in.base_url)
+    _journey(tenant, 0)
+    assert tenant.control("DELETE", f"tenants/{tenant.name}").status_code == 200
+    assert tenant.say("leaddistro ingest").status_code == 401
+    assert tenant.control("GET", "leads").status_code == 404
+    tables = ("leads", "pings", "persons", "caps", "outbox", "attempts", "credentials", "snapshots")
+    rows = {name: built_in.query(f"SELECT count(*) FROM {name} WHERE tenant = ?", tenant.name) for name in tables}
+    assert set(map(tuple, rows.values())) == {((0,),)}
+    assert built_in.query("SELECT count(*) FROM tenants WHERE id = ?", tenant.name) == [(0,)]
+    played = requests.get(f"{built_in.mock_buyers_url}/__buyers", timeout=TIMEOUT).json()
+    assert tenant.name not in json.dumps(played)
+
+
+def test_a_tenant_has_its_own_ids_tokens_and_keys(built_in: Sandbox, tenant: Tenant) -> None:
+    other = Tenant(built_in.base_url)
+    mine, theirs = (
+        {value for sources in one.welcome["platforms"].values() for [*found] in sources.values()
+         for item in found for value in (item["name"], *item["credentials"].values())}
+        for one in (tenant, other)
+    )  # fmt: skip
+    assert not mine & theirs
+    [source, *_] = other.welcome["platforms"]["pingtree"]["sources"]
+    foreign = {"Authorization": f"Bearer {source['credentials']['ping']}"}
+    assert tenant.say("pingtree ping", headers=foreign).status_code == 401
+
+
+def test_a_named_tenant_exists_once(built_in: Sandbox) -> None:
+    url = f"{built_in.base_url}/__sandbox/tenants"
+    made = [requests.post(url, json={"name": "only-one"}, timeout=TIMEOUT).status_code for _ in range(2)]
+    requests.delete(f"{url}/only-one", timeout=TIMEOUT)
+    assert made == [201, 409]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "document", "status"),
+    [
+        ("POST", "tenants", {"name": "Not A Name"}, 400),
+        ("POST", "tenants", {"sandbox": {"pingtree": {"campains": []}}}, 400),
+        ("POST", "tenants", {"unknown": 1}, 400),
+        ("GET", "tenants/nobody", None, 404),
+        ("DELETE", "tenants/default", None, 409),
+        ("POST", "clock", {"advance": "soon"}, 400),
+        ("POST", "clock", {}, 400),
+        ("POST", "clock", {"advance": 1, "reset": True}, 400),
+        ("POST", "clock", {"advance": "9999999 days"}, 400),
+        ("POST", "reset", {"scopes": ["everything"]}, 400),
+        ("POST", "snapshots/none/restore", None, 404),
+        ("POST", "credentials/regenerate", {"platform": "pingtree", "owner": "nobody"}, 404),
+        ("POST", "credentials/regenerate", {"platform": "nothing", "owner": "x"}, 400),
+        ("GET", "leads?limit=none", None, 400),
+        ("GET", "leads/none", None, 404),
+        ("POST", "deliveries/1000000/replay", None, 404),
+        ("GET", "no/such/thing", None, 404),
+        ("DELETE", "faults/none", None, 404),
+    ],
+)
+def test_the_control_api_answers_errors_with_problem_details(
+    tenant: Tenant, method: str, path: str, document: Any, status: int
+) -> None:
+    answer = tenant.control(method, path, document)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM), answer.text
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+def test_a_bad_sandbox_names_the_key_that_was_meant(tenant: Tenant) -> None:
+    answer = tenant.control("POST", "tenants", {"sandbox": {"pingtree": {"campains": []}}})
+    assert 'did you mean "campaigns"?' in answer.json()["errors"][0]
+
+
+def test_a_regenerated_token_replaces_the_old_one_at_once(tenant: Tenant) -> None:
+    [source, *_] = tenant.welcome["platforms"]["pingtree"]["sources"]
+    renewed = tenant.control(
+        "POST", "credentials/regenerate", {"platform": "pingtree", "owner": source["id"], "kind": "ping"}
+    ).json()
+    assert tenant.say("pingtree ping").status_code == 401
+    fresh = {"Authorization": f"Bearer {renewed['credential']}"}
+    assert tenant.say("pingtree ping", headers=fresh).status_code == 201
+    assert tenant.say("pingtree form").status_code == 201, "the other kinds stay"
+
+
+def test_a_rotated_supplier_key_replaces_the_old_one_at_once(tenant: Tenant) -> None:
+    [supplier, *_] = tenant.welcome["platforms"]["leaddistro"]["suppliers"]
+    renewed = tenant.control("POST", "credentials/regenerate", {"platform": "leaddistro", "owner": supplier["id"]}).json()
+    assert tenant.say("leaddistro ingest").status_code == 401
+    assert tenant.say("leaddistro ingest", headers={"x-api-key": renewed["credential"]}).status_code == 201
+
+
+def test_a_reset_empties_what_it_names_and_says_what_it_kept(tenant: Tenant) -> None:
+    _journey(tenant, 1)
+    done = tenant.control("POST", "reset", {"scopes": ["leads"]}).json()
+    assert done["emptied"]["leads"] == 4
+    assert {"pings", "caps", "deliveries", "journal", "clock"} <= set(done["kept"])
+    assert tenant.control("GET", "leads").json()["leads"] == []
+    assert len(tenant.control("GET", "pings").json()["pings"]) == 1
+    tenant.control("POST", "reset")
+    assert tenant.control("GET", "pings").json()["pings"] == []
+    assert tenant.control("GET", "requests/count").json()["count"] == 0
+
+
+def test_a_snapshot_brings_back_leads_clock_and_duplicates(tenant: Tenant) -> None:
+    person = {"phone": "2125550177", "email": "kept@example.com"}
+    assert _status(tenant.say("leaddistro ingest", **person)) == "ACCEPTED"
+    tenant.control("POST", "clock", {"freeze": True})
+    before = tenant.control("GET", "clock").json()["now"]
+    assert tenant.control("POST", "snapshots", {"name": "one"}).status_code == 201
+    tenant.control("POST", "reset")
+    tenant.control("POST", "clock", {"advance": "90 days"})
+    assert _status(tenant.say("leaddistro ingest", **person)) == "ACCEPTED"
+    assert tenant.control("POST", "snapshots/one/restore").status_code == 200
+    assert tenant.control("GET", "clock").json()["now"] == before
+    assert _status(tenant.say("leaddistro ingest", **person)) == "DUPLICATE"
+
+
+def test_every_request_leads_to_its_explanation(tenant: Tenant) -> None:
+    answer = tenant.say("pingtree ping", headers={"X-Sandbox-Trigger": "PT-PING-400-RULE"})
+    told = tenant.control("GET", f"requests/{answer.headers['X-Sandbox-Request-Id']}").json()
+    assert "PT-PING-400-RULE" in json.dumps(told)
+    assert "header: PT-PING-400-RULE" in json.dumps(told), "and what asked for it"
+
+
+def test_a_sandbox_file_is_put_in_force_when_it_changes_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    config: dict[str, Any] = yaml.safe_load(Path("fixtures/sandboxes/built-in.yaml").read_text())
+    with running(tmp_path, config) as sandbox:
+        file = tmp_path / "sandbox.yaml"
+
+        def outcome() -> Any:
+            return requests.get(f"{sandbox.base_url}/healthz", timeout=TIMEOUT).json()["sandbox_file"]
+
+        file.write_text("pingtree: {campains: []}")
+        eventually(lambda: outcome()["errors"])
+        assert "campains" in outcome()["errors"][0]
+        assert sandbox.source().ping().status == 201, "the old sandbox stays in force"
+        config["pingtree"]["campaigns"][0]["sources"][0]["link_id"] = "lnk_renamed"
+        file.write_text(json.dumps(config))
+        eventually(lambda: outcome()["reloads"] == 1)
+        assert sandbox.source().ping().status == 401
+        welcome = requests.get(f"{sandbox.base_url}/__sandbox/welcome", timeout=TIMEOUT).json()
+        assert welcome["platforms"]["pingtree"]["sources"][0]["name"] == "lnk_renamed"
