@@ -1,4 +1,4 @@
-"""Holds every answer of a run against the table: is its status documented, does its body keep a schema? No cases here."""
+"""Holds every answer of a run against the table: is its status documented, does its body keep a schema? No cases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FormatsMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`rows`: the rows that the answer keeps. `problems`: why it keeps none. `only_ours`: no vendor's row was broken."""
+    """`rows`: the rows that the answer keeps. `problems`: why it keeps none. `only_ours`: no vendor's row is."""
 
     rows: tuple[str, ...]
     problems: tuple[str, ...] = ()
@@ -48,8 +48,7 @@ class Validator:
         known = [row for row in ground.contract.rows_of(operation) if in_force(row.reading, ground.words)]
         with_status = [row for row in known if row.http == status]
         if not with_status:
-            documented = ", ".join(str(code) for code in sorted({row.http for row in known}))
-            return Judgement((), (f"HTTP {status} is not documented for {operation}: {documented} are",))
+            return Judgement((), (_undocumented(ground, operation, status, known),))
         problems = content_problems(headers, raw)
         if problems:
             return Judgement((), problems, _all_ours(with_status))
@@ -71,9 +70,20 @@ class Validator:
         kept = self._compiled.get(id(schema))
         if kept is None:
             checker = Draft202012Validator.FORMAT_CHECKER
-            kept = (schema, Draft202012Validator(schema, format_checker=checker))  # the schema kept: its id stays its own
+            kept = (
+                schema,
+                Draft202012Validator(schema, format_checker=checker),
+            )  # the schema kept: its id stays its own
             self._compiled[id(schema)] = kept
         return kept[1]
+
+
+def _undocumented(ground: Ground, operation: str, status: int, known: Iterable[Row]) -> str:
+    documented = ", ".join(str(code) for code in sorted({row.http for row in known}))
+    hints = [
+        f"{row.id} is, under reading {row.reading}" for row in ground.contract.rows_of(operation) if row.http == status
+    ]
+    return "; ".join([f"HTTP {status} is not documented for {operation}: {documented} are", *hints])
 
 
 def content_problems(headers: Mapping[str, str], raw: bytes) -> tuple[str, ...]:

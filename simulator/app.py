@@ -66,7 +66,7 @@ def create(settings: Settings) -> Flask:
         health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
         token=settings.control_token,
     )
-    vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire)
+    vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
     on_end_of_process(hub.close)
     courier.start()
     return app

@@ -80,6 +80,11 @@ def _server_options(command: F) -> F:
                      help="Bytes that the journal of a tenant keeps."),
         click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
                      help="Keep the field names of leads in the journal, and no values."),
+        click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
+                     help="Add no header of the sandbox's own to a vendor's answer."),
+        click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
+                     help="Bearer token of the control API. Required on any address but loopback; better given by the "
+                     "environment, which other users cannot read."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -122,32 +127,37 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
 @main.command()
 @_server_options
 @click.option("--mock-buyers-url", default="", help="Where the mock buyers of this sandbox are.")
-@click.option("--boot", default="", hidden=True)
-@click.option("--socket-path", default="", hidden=True)
-@click.option("--parent-fd", type=click.IntRange(0), hidden=True)
-def serve(
-    *,
-    config: Path | None,
-    host: str,
-    port: int,
-    db: str,
-    threads: int,
-    parent_fd: int | None,
-    **more: Any,
-) -> None:
+def serve(*, config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> None:
     """Run the simulator alone, without mock buyers. Most users want `up`."""
+    from simulator.addresses import reserve
+
+    with _failures_as_exit_codes(), reserve(host, port) as held:
+        _serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
+
+
+@main.command("serve-supervised", hidden=True)
+def serve_supervised() -> None:
+    """Run the simulator for `up`, with the settings that stand on its standard input, until that ends."""
+    from simulator.settings import Settings
+
+    with _failures_as_exit_codes():
+        _serve(Settings.from_json(sys.stdin.readline()), parent_fd=sys.stdin.fileno())
+
+
+def _serve(settings: Any, parent_fd: int | None = None) -> None:
     from simulator import serving
-    from simulator.addresses import CannotStartError, reserve
+
+    serving.serve(settings, parent_fd)
+
+
+@contextmanager
+def _failures_as_exit_codes() -> Iterator[None]:
+    from simulator.addresses import CannotStartError
     from simulator.configuration.loading import ConfigurationError
     from simulator.store import StoreError
 
     try:
-        settings = _settings(config, host, port, db, threads, **more)
-        if more["boot"]:  # the supervisor holds the port already
-            serving.serve(settings, parent_fd)
-        else:
-            with reserve(host, port) as held:
-                serving.serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
+        yield
     except ConfigurationError as error:
         _leave(USAGE, *map(str, error.problems))
     except (StoreError, CannotStartError) as error:
@@ -155,9 +165,11 @@ def serve(
 
 
 def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> Any:
-    from simulator.settings import Settings, default_database
+    from simulator.settings import LOOPBACK, Settings, default_database
 
     given = {name: value for name, value in more.items() if value}
+    if host not in LOOPBACK and not given.get("control_token"):
+        raise click.UsageError(f"on {host} everybody could use the control API: give it a --control-token")
     try:
         database = db or str(default_database())
     except OSError as error:

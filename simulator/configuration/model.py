@@ -19,9 +19,7 @@ Finding = tuple[Path, str, Sequence[str]]
 class Sandbox(Section):
     """A whole sandbox: what each platform's account holds."""
 
-    timezone: str = Field(
-        "America/New_York", description="The account's time zone: caps and hours follow it."
-    )
+    timezone: str = Field("America/New_York", description="The account's time zone: caps and hours follow it.")
     secret: str = Field(
         "leadsandbox-secret-known-to-everyone",
         min_length=32,

@@ -42,9 +42,7 @@ def blueprint(tenants: Tenants, store: Store, courier: Courier) -> Blueprint:
     @state.get(f"{PREFIX}/caps")
     def caps() -> Response:
         used = store.all_usage(tenant_of(tenants).id)
-        return as_json(
-            {"caps": [{"scope": scope, "period": period, "used": n} for (scope, period), n in used.items()]}
-        )
+        return as_json({"caps": [{"scope": scope, "period": period, "used": n} for (scope, period), n in used.items()]})
 
     @state.get(f"{PREFIX}/deliveries")
     def deliveries() -> Response:

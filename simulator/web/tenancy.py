@@ -143,7 +143,9 @@ def _add_credentials(control: Blueprint, tenancy: Tenancy) -> None:
             raise ProblemError(400, "Bad request", f"kind must be one of {', '.join(source.credentials)}")
         tenancy.regenerate(tenant, source.owner, kind)
         renewed = _source(tenant.accounts[wanted.platform], source.id)
-        return as_json({"owner": renewed.id, "name": renewed.name, "kind": kind, "credential": renewed.credentials[kind]})
+        return as_json(
+            {"owner": renewed.id, "name": renewed.name, "kind": kind, "credential": renewed.credentials[kind]}
+        )
 
 
 def _source(account: Account, owner: str) -> Source:
@@ -234,7 +236,9 @@ def _add_state(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_jo
             timekeeping.reset(tenant, courier)
             tenancy.save(tenant)
         also = () if everything else ({"journal", "faults", "clock"} - wanted)
-        return as_json({"tenant": tenant.id, "emptied": emptied, "kept": sorted({*kept, *also, "credentials", "sandbox"})})
+        return as_json(
+            {"tenant": tenant.id, "emptied": emptied, "kept": sorted({*kept, *also, "credentials", "sandbox"})}
+        )
 
     @control.get(f"{PREFIX}/snapshots")
     def snapshots() -> Response:
