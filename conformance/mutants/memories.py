@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.mutants.lenient import rows_that_answer
 from conformance.mutants.model import Ask, Got, Made, Mutant, Scene, Sent, Tampering
-from conformance.mutants.recognising import accounts, is_row, name_in, operation_of, rows, sender, values_of
+from conformance.mutants.recognising import accounts, is_row, name_in, operation_of, rows, values_of
 from conformance.mutants.repairing import credential, good_lead, with_values
 from simulator.contract.model import Operation
 from simulator.platforms import CONTRACTS
@@ -209,6 +209,3 @@ def _under(row_id: str, key: str) -> Made:
         return tamper
 
     return made
-
-
-__all__ = ["mutants", "sender"]

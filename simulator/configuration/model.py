@@ -23,7 +23,7 @@ class Sandbox(Section):
     secret: str = Field(
         "leadsandbox-secret-known-to-everyone",
         min_length=32,
-        description="Signs tokens and ping ids. The default is public: it makes the built-in tokens the same everywhere.",
+        description="Signs tokens and ping ids. The default is public, for built-in tokens that are the same everywhere.",
     )
     pingtree: PingtreeSection = PingtreeSection()
     leaddistro: LeadDistroSection = LeadDistroSection()
