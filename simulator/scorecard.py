@@ -15,7 +15,8 @@ SHOWN = 10  # request ids on a line
 
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
-border-bottom:1px solid #ddd}.pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
+border-bottom:1px solid #ddd}
+.pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
 .info{color:#1a5fa8}.not-seen,.off,small{color:#666}code{font-size:.85em}ul{margin:.3rem 0;padding-left:1.1rem}"""
 
 

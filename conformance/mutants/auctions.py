@@ -16,6 +16,8 @@ from simulator.platforms import CONTRACTS
 _ACCEPT, _BIDS, _LOOK = "PT-PING-201-ACCEPT", "LD-PING-200-BIDS", "LD-LOOK-200"
 _BEST, _LOCKED, _KEPT = "INV-HIGHEST-BID", "INV-PING-PRICE", "INV-PRICE-KEPT"
 
+_PLATFORMS = {"PT": "pingtree", "LD": "leaddistro"}
+
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -35,7 +37,7 @@ def mutants() -> Iterator[Mutant]:
         ("LD/look-doubled", "the look-up finds each lead twice", _LOOK, (_LOOK,), _doubled),
         ("LD/look-test", "the look-up takes test leads for live ones", _LOOK, ("INV-TEST-MODE",), _live),
     ):
-        yield Mutant(name, "auction", name[:2] == "PT" and "pingtree" or "leaddistro", says, breaks, _edited(row_id, edit))
+        yield Mutant(name, "auction", _PLATFORMS[name[:2]], says, breaks, _edited(row_id, edit))
     yield _pinging("PT/best-not-asked", "the best bidder is not asked", 15000)
     yield _pinging("PT/buyer-filter-ignored", "a buyer's filter is ignored", 60000)
     yield Mutant("PT/sold-twice", "auction", "pingtree", "a lead is sold to two buyers", (_BEST,), _sold_twice)

@@ -9,7 +9,7 @@ from typing import Any
 
 from conformance.mutants.lenient import rows_that_answer
 from conformance.mutants.model import Ask, Got, Made, Mutant, Scene, Sent, Tampering
-from conformance.mutants.recognising import accounts, is_row, operation_of, rows, sender, values_of
+from conformance.mutants.recognising import accounts, has_twin, is_really, is_row, operation_of, rows, sender, values_of
 from conformance.mutants.repairing import Repair, credential, mutant, platform_of
 from simulator.contract.model import Contract, Operation, Row
 from simulator.platforms import CONTRACTS
@@ -52,7 +52,8 @@ def _cheating(first: Row, row: Row) -> Made:
     def made(scene: Scene) -> Tampering:
         def tamper(sent: Sent, ask: Ask) -> Got:
             got = ask(sent)
-            return scene.samples[first.id] if is_row(row, sent, got) else got
+            meant = is_row(row, sent, got) and (not has_twin(row) or is_really(row, got, ask))
+            return scene.samples[first.id] if meant else got
 
         return tamper
 

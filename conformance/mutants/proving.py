@@ -18,13 +18,12 @@ from conformance.mutants.hooks import TappedControl
 from conformance.mutants.model import Ask, Got, Mutant, Scene, Sent, Tampering, teapot, untouched
 from conformance.mutants.outcome import KillMatrix, Outcome
 from conformance.mutants.proxy import Proxy, in_front_of
-from conformance.mutants.recognising import operation_of, rows, validators
+from conformance.mutants.recognising import CONTROL, is_row, rows
 from conformance.passive import Validator
 from conformance.results import CaseResult, Verdict, Why
 from conformance.runner import Question, Skipped, ask, passive, placed
 from conformance.stage import Hall
 from conformance.suite_sandbox import opened
-from simulator.contract.model import ANY_OPERATION
 
 IDENTITY_RUNS = 3
 WORKERS = 2
@@ -62,8 +61,10 @@ class Bench:
             seen: list[tuple[Sent, Got]] = []
 
             def noted(asked: Sent) -> Got:
-                seen.append((asked, ask(asked)))
-                return seen[-1][1]
+                got = ask(asked)
+                if not asked.path.startswith(CONTROL):
+                    seen.append((asked, got))
+                return got
 
             got = tamper(sent, noted)
             self.acted = self.acted or seen != [(sent, got)]
@@ -129,10 +130,7 @@ def _sampling(samples: dict[str, Got]) -> Tampering:
     def tamper(sent: Sent, ask: Ask) -> Got:
         got = ask(sent)
         for row in rows().values():
-            if row.id in samples or got.status != row.http:
-                continue
-            operation = operation_of(sent, "pingtree" if row.id.startswith("PT-") else "leaddistro")
-            if (operation.name if operation else ANY_OPERATION) == row.operation and validators(row.id)[0].is_valid(got.parsed()):
+            if row.id not in samples and is_row(row, sent, got, row.id):
                 samples[row.id] = got
         return got
 

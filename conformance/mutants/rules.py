@@ -24,6 +24,7 @@ def mutants() -> Iterator[Mutant]:
         for operation in contract.operations:
             if operation.takes_lead:
                 yield from _ignoring(contract, operation)
+    yield from _half_blind()
     yield from _rerouted()
     yield from _unasked()
 
@@ -31,6 +32,8 @@ def mutants() -> Iterator[Mutant]:
 def _ignoring(contract: Contract, operation: Operation) -> Iterator[Mutant]:
     """Yield mutants that change a lead which a rule would stop, so that the rule never sees it."""
     for kind, (what, reason, variant, change) in _CHANGES.items():
+        if kind == "filter" and rows_that_answer(contract, operation, Reason.OUTSIDE_AREA):
+            continue  # there the variant is the area's
         breaks = rows_that_answer(contract, operation, reason)
         if breaks and (not variant or variant in _variants(contract.platform)):
             says = f"{operation.name} ignores {what}"
@@ -80,9 +83,20 @@ _CHANGES: Mapping[str, tuple[str, Reason, str, Change]] = {
     "no-demand": ("that no buyer wants the lead", Reason.UNMATCHED, "unmatched", _back_to_good("unmatched")),
     "no-buyer": ("that no buyer wants the lead", Reason.NO_BUYER, "unmatched", _back_to_good("unmatched")),
     "duplicate": ("that the person was here", Reason.DUPLICATE, "", _somebody_new("phone", "mobile", "email")),
-    "duplicate-phone": ("that the phone was here", Reason.DUPLICATE, "", _somebody_new("phone", "mobile")),
 }
 """What is ignored: in words, the reason that would be given, the variant that brings it about, the change of the lead."""
+
+
+def _half_blind() -> Iterator[Mutant]:
+    """Yield mutants that know a person by one field alone, where two count."""
+    for platform, invariant, operations, fields in (
+        ("pingtree", "INV-NAMESAKES", ("form",), ("mobile", "email")),
+        ("leaddistro", "INV-SAME-CONTACT", ("ping", "ingest"), ("phone", "email")),
+    ):
+        for operation in operations:
+            for field in fields:
+                name, says = f"{invariant}/{operation}/{field}", f"{operation} does not compare the {field}"
+                yield mutant(name, "rule", platform, operation, says, (invariant,), changing(_somebody_new(field)))
 
 
 def _variants(platform: str) -> set[str]:

@@ -60,7 +60,7 @@ class Ledger:
         return Verdict(duty, Outcome.NOT_SEEN, reason=f"Not exercised; it takes {duty.exercised_by}")
 
     def _findings(self, duty: Duty, severity: Severity) -> tuple[Finding, ...]:
-        """A severity that a user set counts for every finding of the duty."""
+        """Return the worst first. A severity that a user set counts for every finding of the duty."""
         chosen = severity is not duty.severity
         found = [
             Finding(severity if chosen else own or severity, detail, tuple(item.requests), item.count)

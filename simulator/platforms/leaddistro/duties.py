@@ -151,9 +151,7 @@ def own_campaigns(history: History, ledger: Ledger) -> None:
 
 def answers_in_the_body(history: History, ledger: Ledger) -> None:
     """D40: a ping that was answered 200 with `accepted: false` is not followed by the lead."""
-    for ping in history.pings:
-        if ping.is_rejected_ping:
-            ledger.met("D40")
+    ledger.met("D40", sum(item.is_rejected_ping for item in history.pings))
     rejected = _rejected_before(history)
     for post in history.submissions:
         if ping := rejected.get(post.id):

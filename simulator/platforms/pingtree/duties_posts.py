@@ -31,9 +31,7 @@ def is_misdirected(history: History, ping: Sent) -> bool:
 
 def linked_posts(history: History, ledger: Ledger) -> None:
     """D10 to D13: a post goes with an accepted ping, by the id as it was given, in time."""
-    for ping in history.pings:
-        if ping.is_rejected_ping:
-            ledger.met("D10")
+    ledger.met("D10", sum(item.is_rejected_ping for item in history.pings))
     issued = _Issued(history)
     used: set[str] = set()
     for post in history.submissions:
@@ -88,7 +86,7 @@ def _folded(name: str) -> str:
 
 
 def _without_ping(history: History, ledger: Ledger, post: Sent, issued: _Issued) -> None:
-    """The ping may have left the journal; then the sandbox's own answer tells."""
+    """Judge by what was issued; where the ping may have left the journal, the sandbox's own answer tells."""
     link = history.link(post).strip()
     if not link and not post.masked:
         _without_id(ledger, post, issued)
