@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,7 +31,6 @@ from simulator.wire.faults import parse
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 TCPA = "By submitting this form you agree to be contacted by XYZ Lenders..."
 SOURCES = {"pingtree": "src_dedupe", "leaddistro": "supplier_xyz789"}
-_UNFINISHED = {"pingtree": {"txn": "transaction_id"}, "leaddistro": {}}
 
 
 class Script:
@@ -328,11 +326,3 @@ SCRIPTS: Mapping[str, type[PingtreeScript | LeadDistroScript]] = {
     "leaddistro": LeadDistroScript,
 }
 
-
-@contextmanager
-def beside(script: Script, seconds: float = 0.01) -> Iterator[None]:
-    """Send what is inside so that it begins `seconds` after now, and take no time off the script's clocks."""
-    now, real = script.now, script.real
-    script.wait(seconds)
-    yield
-    script.now, script.real = now, real

@@ -74,7 +74,7 @@ def grade(duties: Duties, history: History, severities: Mapping[str, Severity]) 
     ledger = Ledger()
     for check in duties.checks:
         check(history, ledger)
-    masked = any(item.masked for item in history.sent)
     return tuple(
-        ledger.verdict(duty, severities.get(duty.id, duty.severity), masked=masked) for duty in duties.catalogue
+        ledger.verdict(duty, severities.get(duty.id, duty.severity), masked=history.is_masked)
+        for duty in duties.catalogue
     )

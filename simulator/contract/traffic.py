@@ -180,6 +180,7 @@ class History:
         self.pings = [item for item in self.sent if item.is_ping]
         self.submissions = [item for item in self.sent if item.is_submission]
         self.leads = [item for item in self.sent if item.is_ping or item.is_submission]
+        self.is_masked = any(item.masked for item in self.leads)
         self._sources: dict[str, Source] = {item.id: item for item in account.sources.values()}
         self._named: dict[tuple[str, int], tuple[frozenset[str], frozenset[str]]] = {}
         self._persons: dict[str, tuple[str, ...]] = {}
@@ -258,8 +259,9 @@ class History:
 
     @cached_property
     def issued_ids(self) -> dict[str, Sent]:
-        """The accepted pings by the id that they were answered with."""
-        return {self.issued(ping): ping for ping in self.pings if ping.is_accepted_ping and self.issued(ping)}
+        """The accepted pings by the id that they were answered with; the first one of each id."""
+        accepted = (ping for ping in reversed(self.pings) if ping.is_accepted_ping)
+        return {name: ping for ping in accepted if (name := self.issued(ping))}
 
     def _linked(self) -> tuple[dict[str, Sent], set[str]]:
         latest: dict[str, Sent] = {}

@@ -57,7 +57,8 @@ def events(history: History, ledger: Ledger) -> None:
 
 
 def _events(history: History) -> Iterator[Sent]:
-    return (item for item in history.sent if item.path.startswith(_EVENTS) and item.method == "POST" and item.values)
+    posted = (item for item in history.sent if item.path.startswith(_EVENTS) and item.method == "POST")
+    return (item for item in posted if item.values and not item.masked)
 
 
 def click_urls(history: History, ledger: Ledger) -> None:
