@@ -50,9 +50,7 @@ class Script:
         self.tenant = Tenant(DEFAULT, sandbox, START, Clock(), Dice(1), read_file)
         self.tenants.add(self.tenant)
         self.journals, hub = Journals(100_000, 10**9), Hub()
-        self.recorder = Recorder(
-            self.tenants, self.journals, hub, Metrics(self.journals, hub), mask_bodies=mask_bodies
-        )
+        self.recorder = Recorder(self.tenants, self.journals, hub, Metrics(self.journals, hub), mask_bodies=mask_bodies)
         sources = self.account.sources.values()
         self.source: Source = next(item for item in sources if item.id == SOURCES[platform])
 
@@ -227,7 +225,9 @@ class PingtreeScript(Script):
         name = self.lead()
         self.event("sale", name)
         offers = {"data": {"offers": [{"clickUrl": f"https://api.pingtree.com{self.click(name)}"}]}}
-        self.send("*", None, Reason.UNKNOWN_PATH, path=f"/api/click/list/cmp_9z8y7x6w/{name}", method="GET", answered=offers)
+        self.send(
+            "*", None, Reason.UNKNOWN_PATH, path=f"/api/click/list/cmp_9z8y7x6w/{name}", method="GET", answered=offers
+        )
         self.send("*", None, Reason.UNKNOWN_PATH, path=self.click(name), method="GET")
 
     def click(self, name: str) -> str:
@@ -325,4 +325,3 @@ SCRIPTS: Mapping[str, type[PingtreeScript | LeadDistroScript]] = {
     "pingtree": PingtreeScript,
     "leaddistro": LeadDistroScript,
 }
-

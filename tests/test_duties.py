@@ -150,7 +150,9 @@ PINGTREE: dict[str, Breach] = {
     "D02": lambda s: s.lead(ping={"values": {"date_of_birth": "1986-05-04"}}),
     "D04": lambda s: s.ping(s.number(), Reason.INVALID_FIELD, values={"state": "Cal"}, **field_error("state")),
     "D05": lambda s: s.lead(ping={"values": {"zip_code": "00000"}}, values={"zip_code": "00000"}),
-    "D06": lambda s: s.lead(values={"xxTrustedFormCertUrl": None, "trustedFormCertURL": "https://cert.trustedform.com/1"}),
+    "D06": lambda s: s.lead(
+        values={"xxTrustedFormCertUrl": None, "trustedFormCertURL": "https://cert.trustedform.com/1"}
+    ),
     "D10": pt_after_reject,
     "D11": lambda s: s.post(s.number(), "txn_of-nobody", Reason.PING_UNKNOWN),
     "D12": lambda s: s.lead(values={"transaction_id": "TXN_OWN-000099"}, n=99, reason=Reason.PING_UNKNOWN),
