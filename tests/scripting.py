@@ -1,4 +1,4 @@
-"""Scripts of requests and answers for tests of duties: written down by the real recorder, on clocks of the test's own."""
+"""Scripts of requests and answers, for tests of duties: the real recorder writes them down, on the test's clocks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from simulator import recording
 from simulator.auditing import audit
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.contract.account import Received, Source
 from simulator.contract.duty import Severity
 from simulator.contract.model import Operation
+from simulator.contract.sent import Attempt
 from simulator.dice import Dice
 from simulator.events import Hub
 from simulator.exchange import ANY_OPERATION, Answer
@@ -49,6 +49,7 @@ class Script:
         sandbox, read_file = sandboxes.load(None)
         self.tenant = Tenant(DEFAULT, sandbox, START, Clock(), Dice(1), read_file)
         self.tenants.add(self.tenant)
+        self.attempts: list[Attempt] = []
         self.journals, hub = Journals(100_000, 10**9), Hub()
         self.recorder = Recorder(self.tenants, self.journals, hub, Metrics(self.journals, hub), mask_bodies=mask_bodies)
         sources = self.account.sources.values()
@@ -81,7 +82,7 @@ class Script:
         received = self._received(operation, values, token, more)
         answer = self._answer(operation, reason, more)
         body = more.get("answered", answer.rendered.body)
-        with patch.object(recording.time, "monotonic", return_value=self.real + took):
+        with patch("simulator.recording.time.monotonic", return_value=self.real + took):
             request_id = self.recorder.answered(
                 self.contract, operation, received, answer, json.dumps(body).encode(), self.real
             )
@@ -137,7 +138,8 @@ class Script:
 
     def card(self, **severities: Severity) -> dict[str, Any]:
         journal = self.journals.of(self.tenant.id)
-        return audit(self.tenant, journal, {self.contract.platform: self.contract}, severities)
+        name = self.contract.platform
+        return audit(self.tenant, journal, {name: self.contract}, severities, {name: self.attempts})
 
     def verdicts(self, **severities: Severity) -> dict[str, dict[str, Any]]:
         """Return the verdict of each duty."""
@@ -288,7 +290,13 @@ class LeadDistroScript(Script):
         """Return what a ping is answered with where bids are shown."""
         return {"answered": {"accepted": True, "ping_id": self.token(), "message": "Lead accepted", "bids": []}}
 
+    def deliver(self, event_id: str, status: int | None = 200, latency_ms: float = 20) -> None:
+        """Note a webhook to the client's own receiver."""
+        self.attempts.append(Attempt(f"deliveries/{len(self.attempts)}", event_id, status, latency_ms))
+
     def well_behaved(self) -> None:
+        for event_id in ("event-1", "event-2", "event-1"):
+            self.deliver(event_id)
         for _ in range(8):
             self.lead()
         for _ in range(4):

@@ -11,12 +11,12 @@ import pytest
 from simulator.contract.duty import Outcome, Severity
 from simulator.platforms import CONTRACTS
 from simulator.routing.model import Reason
-from tests.scripting import SCRIPTS, START, LeadDistroScript, PingtreeScript
+from tests.scripting import SCRIPTS, LeadDistroScript, PingtreeScript
 
 ALL = {f"D{number:02}" for number in (*range(1, 7), *range(10, 25), *range(30, 52), *range(60, 69), *range(70, 75))}
 TRIGGERED = {"triggers": ("header: http_500",)}
 
-Breach = Callable[[Any], None]
+Breach = Callable[[Any], object]
 
 
 def checkable(platform: str) -> list[str]:
@@ -48,10 +48,6 @@ def resent(script: Any, **more: Any) -> None:
 
 
 # --- Pingtree: one breach a duty ------------------------------------------------------------------------------
-
-
-def pt_post(s: PingtreeScript, **more: Any) -> None:
-    s.lead(**more)
 
 
 def pt_idle_pings(s: PingtreeScript) -> None:
@@ -157,7 +153,7 @@ PINGTREE: dict[str, Breach] = {
     "D11": lambda s: s.post(s.number(), "txn_of-nobody", Reason.PING_UNKNOWN),
     "D12": lambda s: s.lead(values={"transaction_id": "TXN_OWN-000099"}, n=99, reason=Reason.PING_UNKNOWN),
     "D13": lambda s: s.lead(after=301, reason=Reason.PING_EXPIRED),
-    "D18": lambda s: resent(s),
+    "D18": resent,
     "D19": pt_own_id_again,
     "D20": lambda s: s.lead(values={"loan_amount": None}),
     "D21": lambda s: s.lead(values={"state": "NY"}),
@@ -285,7 +281,7 @@ LEADDISTRO: dict[str, Breach] = {
     "D15": lambda s: s.ingest(s.number(), None, Reason.PING_MISSING),
     "D16": ld_other_campaign,
     "D17": ld_altered,
-    "D18": lambda s: resent(s),
+    "D18": resent,
     "D21": lambda s: s.lead(values={"state": "CA"}),
     "D22": ld_ping_too_soon,
     "D23": ld_idle_pings,
@@ -307,6 +303,9 @@ LEADDISTRO: dict[str, Breach] = {
     "D62": lambda s: s.lead(values={"tcpa_consent_date": "2026-06-01"}),
     "D63": lambda s: s.lead(values={"phone": "12"}, reason=Reason.INVALID_FIELD, **field_error("phone")),
     "D64": lambda s: s.lead(values={"testmode": "yes"}),
+    "D71": lambda s: s.deliver("event-3", 401),
+    "D72": lambda s: s.deliver("event-3", 200, 900),
+    "D73": lambda s: s.deliver("event-2", 409),
 }
 
 BREACHES = {"pingtree": PINGTREE, "leaddistro": LEADDISTRO}
@@ -331,12 +330,10 @@ def test_who_breaks_one_duty_fails_that_one_and_no_other(platform: str, duty: st
     script = SCRIPTS[platform](**regenerated(platform, duty))
     script.well_behaved()
     script.wait(700)
-    last = script.ping(script.number())
-    before = {name for name, verdict in script.verdicts().items() if verdict["findings"]}
+    assert script.broken() == set()
     BREACHES[platform][duty](script)
     verdict = script.verdicts()[duty]
-    assert before == set()
-    assert script.broken() == {duty}, last
+    assert script.broken() == {duty}
     assert verdict["outcome"] == verdict["severity"]
     assert all(finding["requests"] for finding in verdict["findings"])
 
@@ -349,7 +346,7 @@ def test_nothing_that_was_not_exercised_is_passed(platform: str) -> None:
 
 def test_the_two_catalogues_hold_every_duty_and_say_of_each_how_it_is_seen_or_why_not() -> None:
     found = {name: {d.id: d for d in c.duties.catalogue} for name, c in CONTRACTS.items() if c.duties}
-    assert set().union(*found.values()) == ALL - {"D25", "D26", "D27", "D28", "D29"}
+    assert set().union(*found.values()) == ALL
     for duty in (duty for duties in found.values() for duty in duties.values()):
         assert bool(duty.exercised_by) != bool(duty.unseen), duty.id
         assert duty.source, duty.id
@@ -370,7 +367,7 @@ def test_a_severity_of_the_users_counts_instead_of_the_catalogues() -> None:
     script.ping(1, values={"date_of_birth": "1986-05-04"})
     assert script.verdicts()["D02"]["outcome"] == Outcome.WARN
     assert script.verdicts(D02=Severity.FAIL)["D02"]["outcome"] == Outcome.FAIL
-    assert script.verdicts(D02=Severity.OFF)["D02"] | {"findings": []} == script.verdicts(D02=Severity.OFF)["D02"]
+    assert script.verdicts(D02=Severity.OFF)["D02"]["findings"] == []
     assert script.verdicts(D02=Severity.OFF)["D02"]["outcome"] == Outcome.OFF
 
 
@@ -394,6 +391,14 @@ def test_a_masked_post_after_a_reject_is_still_found_by_the_answer_that_it_got()
     script = PingtreeScript(mask_bodies=True)
     pt_after_reject(script)
     assert "D10" in script.broken()
+
+
+def test_a_body_that_is_too_long_to_be_kept_is_not_judged_and_takes_no_pass_away() -> None:
+    script = PingtreeScript()
+    script.ping(1)
+    script.ping(2, values={"first_name": "Jane", "note": "x" * 20_000})
+    assert script.verdicts()["D01"]["outcome"] == Outcome.PASS
+    assert script.broken() == set()
 
 
 def test_what_a_trigger_wished_for_is_not_held_against_the_client() -> None:
@@ -460,7 +465,3 @@ def calls_to_grade(platform: str, leads: int) -> int:
 @pytest.mark.parametrize("platform", SCRIPTS)
 def test_grading_twice_as_much_traffic_is_not_much_more_than_twice_the_work(platform: str) -> None:
     assert calls_to_grade(platform, 800) < 2.5 * calls_to_grade(platform, 400)
-
-
-def test_the_script_begins_on_a_day_of_its_own() -> None:
-    assert PingtreeScript().now == START

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,7 +16,7 @@ import pytest
 import requests
 
 from simulator.platforms import CONTRACTS
-from tests.sandbox import Sandbox
+from tests.sandbox import Sandbox, eventually
 from tests.tenant import TIMEOUT, Tenant
 
 REQUEST_ID = "X-Sandbox-Request-Id"
@@ -206,6 +208,48 @@ def test_the_page_shows_what_callers_sent_as_text(tenant: Tenant) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert "<script>" not in answer.text
     assert "&lt;script&gt;x&lt;/script&gt;" in answer.text
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A webhook receiver that takes no signature for good."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/hook"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_receiver_of_ones_own_that_refuses_good_signatures_is_found(built_in: Sandbox, receiver: str) -> None:
+    section = {
+        "suppliers": [{"id": "supplier_own", "api_key": "own_supplier_key", "campaigns": ["campaign_abc123"]}],
+        "campaigns": [{"id": "campaign_abc123", "buyers": [{"id": "buyer_own", "webhook": {"url": receiver}}]}],
+    }
+    tenant = Tenant(built_in.base_url, sandbox={"leaddistro": section, "pingtree": pingtree_section()})
+    client = Client(tenant)
+    lead = {"first_name": "Jane", "last_name": "Doe", "phone": "2125550124", "email": "j@example.com"}
+    assert client.leaddistro("ingest", lead).status_code == 201
+    finding = eventually(lambda: client.audit()["leaddistro"]["D71"]["findings"])[0]
+    [delivery] = tenant.control("GET", "deliveries").json()["deliveries"]
+    assert set(finding["requests"]) == {f"deliveries/{delivery['id']}"}
+    assert finding["detail"] == "a good signature was answered 401"
+    tenant.control("DELETE", f"tenants/{tenant.name}")
+
+
+def pingtree_section() -> dict[str, Any]:
+    return {"campaigns": [{"id": "cmp_own", "sources": [{"id": "src_own", "link_id": "lnk_own"}]}]}
 
 
 # --- the command ----------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
 from simulator.routing.fields import text_of, us_digits
 
 ENOUGH_PINGS = 10  # ours: fewer say nothing about a ratio

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
 from simulator.routing.model import Reason
 
 _EVENTS = "/api/event/"

@@ -7,8 +7,9 @@ from typing import Any
 
 from simulator.contract.ledger import Ledger
 from simulator.contract.model import Journey
+from simulator.contract.sent import TAKEN, Sent
 from simulator.contract.spelling import TEST_TRIGGERS, meant
-from simulator.contract.traffic import TAKEN, History, Sent
+from simulator.contract.traffic import History
 from simulator.routing.fields import text_of
 from simulator.routing.model import Reason
 
