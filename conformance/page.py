@@ -74,7 +74,8 @@ def _secrets(document: Mapping[str, Any]) -> set[str]:
 
 def policy(style: str, script: str) -> str:
     """Return the content security policy: this style and this script, and nothing from anywhere."""
-    return f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    nothing = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    return f"{nothing}; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
 
 
 def _hash(text: str) -> str:
@@ -123,7 +124,9 @@ def _ending(document: Mapping[str, Any]) -> str:
 def _template() -> Template:
     loader = DictLoader({_TEMPLATE: _text(_TEMPLATE)})
     # Everything is escaped but the page's own style and script, which hold no value of a run.
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["pretty"] = pretty
     return environment.get_template(_TEMPLATE)
 
