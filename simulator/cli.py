@@ -193,13 +193,18 @@ def schema() -> None:
 @main.command()
 @click.argument("name", required=False)
 @click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", help="Sandbox file.")
-@click.option("--schema", "as_schema", is_flag=True, help="Print JSON Schema, one object by operation.")
-def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
+@click.option("--format", "form", type=click.Choice(["markdown", "html", "schema", "openapi", "curl"]),
+              default="markdown", show_default=True, help="How to write it.")
+@click.option("--schema", "form", flag_value="schema", help="The same as `--format schema`: one object by operation.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, envvar="LEADSANDBOX_URL", show_envvar=True,
+              help="Base URL that its curls and its OpenAPI document name.")  # fmt: skip
+def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
     """Print the posting specification of a source or supplier: what it must and may send.
 
-    NAME is its id or link id; without it, all are listed.
+    NAME is its id or link id; without it, all are listed. It says what the sandbox file says; a running sandbox
+    serves the same at /__sandbox/specs/NAME, with the credentials in force.
     """
-    from simulator import posting
+    from simulator import posting, specs
     from simulator.configuration.loading import ConfigurationError
 
     try:
@@ -209,10 +214,10 @@ def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
     if name is None:
         click.echo(posting.listing(specifications))
         return
-    wanted = [item for item in specifications if name in {item.source.id, item.source.name}]
+    wanted = posting.named(specifications, name)
     if not wanted:
         _leave(USAGE, f"leadsandbox: no source or supplier is called {name!r}; `leadsandbox spec` lists them")
-    click.echo(posting.schemas(wanted) if as_schema else posting.markdown(wanted))
+    click.echo(specs.rendered(wanted, form, url.rstrip("/")))
 
 
 @main.command()
