@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import requests
 
@@ -62,10 +64,11 @@ class Client:
     """One connection pool to one server. `pause` waits so many seconds; `secrets` maps a credential to its name."""
 
     base_url: str
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     secrets: Mapping[str, str] = field(default_factory=dict)
     pause: Callable[[float], None] = time.sleep
     sent: int = 0
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
     _session: requests.Session = field(default_factory=requests.Session, repr=False)
     _last: float = float("-inf")
 
@@ -95,6 +98,16 @@ class Client:
         exchange = self._written(request, case_id, response, raw, time.monotonic() - started)
         return Answer(response.status_code, response.headers, raw, exchange)
 
+    def is_up(self) -> bool:
+        """Whether anything still listens at the address."""
+        parts = urlsplit(self.base_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT).close()
+        except OSError:
+            return False
+        return True
+
     def _keep_to_budget(self) -> None:
         if self.budget.requests is not None and self.sent >= self.budget.requests:
             raise BudgetError(f"the budget of {self.budget.requests} requests is used up")
@@ -108,7 +121,7 @@ class Client:
         self, request: Request, case_id: str, response: requests.Response, raw: bytes, seconds: float
     ) -> Exchange:
         return Exchange(
-            number=self.sent,
+            number=next(self._numbers),
             case_id=case_id,
             platform=request.platform,
             operation=request.operation,

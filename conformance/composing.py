@@ -76,7 +76,7 @@ class Composer:
             changes |= variant.set
             dropped |= set(variant.drop)
         person = dict(self._person(step.lead)) | dict(account.lead)
-        values = content(self.ground, operation, person) | changes | self.filled(dict(step.patch))
+        values = content(operation, person) | changes | self.filled(dict(step.patch))
         self.bound |= {f"{step.lead}.{name}": value for name, value in (person | values).items()}
         return {name: value for name, value in values.items() if name not in dropped}
 

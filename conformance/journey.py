@@ -41,6 +41,8 @@ def journey(
 
     def made(tell: Story) -> Journey:
         title = (tell.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        return Journey(name, platform, title, verifies, tell, frozenset(needs), dict(readings or {}), frozenset(accounts))
+        return Journey(
+            name, platform, title, verifies, tell, frozenset(needs), dict(readings or {}), frozenset(accounts)
+        )
 
     return made

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from conformance.target import Ground
 from fixtures.leads import fake_lead, ping_part
 from simulator.contract.model import Journey, Operation
 
@@ -38,7 +37,7 @@ class People:
         return f"conform-{self.run}-{secrets.token_hex(6)}"
 
 
-def content(ground: Ground, operation: Operation, person: Mapping[str, Any]) -> dict[str, Any]:
+def content(operation: Operation, person: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a person's lead that the operation takes: no name in a ping, nothing in a look-up."""
     if operation.journey is Journey.AUCTION:
         return ping_part(person)

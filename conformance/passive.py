@@ -1,9 +1,9 @@
-"""Holds every answer of a run against the table: is its status documented, does its body keep a schema? No cases here."""
+"""Holds every answer of a run against the table: is its status documented, does its body keep a schema? No cases."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ class FormatsMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`rows`: the rows that the answer keeps. `problems`: why it keeps none. `only_ours`: no vendor's row was broken."""
+    """`rows`: the rows that the answer keeps. `problems`: why it keeps none. `only_ours`: no vendor's row is."""
 
     rows: tuple[str, ...]
     problems: tuple[str, ...] = ()
@@ -48,8 +48,7 @@ class Validator:
         known = [row for row in ground.contract.rows_of(operation) if in_force(row.reading, ground.words)]
         with_status = [row for row in known if row.http == status]
         if not with_status:
-            documented = ", ".join(str(code) for code in sorted({row.http for row in known}))
-            return Judgement((), (f"HTTP {status} is not documented for {operation}: {documented} are",))
+            return Judgement((), (_undocumented(ground, operation, status, known),))
         problems = content_problems(headers, raw)
         if problems:
             return Judgement((), problems, _all_ours(with_status))
@@ -58,7 +57,8 @@ class Validator:
         kept = tuple(row_id for row_id, found in faults.items() if not found)
         if kept:
             return Judgement(kept)
-        nearest = min(faults, key=lambda row_id: len(faults[row_id]))
+        said = set(_words(body))
+        nearest = min(with_status, key=lambda row: (row.code not in said, len(faults[row.id]))).id
         return Judgement((), tuple(f"{nearest}: {fault}" for fault in faults[nearest]), _all_ours(with_status))
 
     def faults(self, ground: Ground, row: Row, body: Any) -> tuple[str, ...]:
@@ -71,9 +71,20 @@ class Validator:
         kept = self._compiled.get(id(schema))
         if kept is None:
             checker = Draft202012Validator.FORMAT_CHECKER
-            kept = (schema, Draft202012Validator(schema, format_checker=checker))  # the schema kept: its id stays its own
+            kept = (
+                schema,
+                Draft202012Validator(schema, format_checker=checker),
+            )  # the schema kept: its id stays its own
             self._compiled[id(schema)] = kept
         return kept[1]
+
+
+def _undocumented(ground: Ground, operation: str, status: int, known: Iterable[Row]) -> str:
+    documented = ", ".join(str(code) for code in sorted({row.http for row in known}))
+    hints = [
+        f"{row.id} is, under reading {row.reading}" for row in ground.contract.rows_of(operation) if row.http == status
+    ]
+    return "; ".join([f"HTTP {status} is not documented for {operation}: {documented} are", *hints])
 
 
 def content_problems(headers: Mapping[str, str], raw: bytes) -> tuple[str, ...]:
@@ -86,6 +97,15 @@ def content_problems(headers: Mapping[str, str], raw: bytes) -> tuple[str, ...]:
     except ValueError as error:
         return (f"the body is no JSON: {error}",)
     return ()
+
+
+def _words(body: Any) -> Iterator[str]:
+    """Yield the texts of a body: the row whose code is among them is the one that was meant."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, Mapping):
+        for value in body.values():
+            yield from _words(value)
 
 
 def _place(error: ValidationError) -> str:

@@ -16,7 +16,7 @@ UNDOCUMENTED = "UNDOCUMENTED"
 class Verdict(StrEnum):
     """How one case ended."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105  a verdict
     FAIL = "FAIL"
     WARN = "WARN"
     INCONCLUSIVE = "INCONCLUSIVE"
@@ -64,7 +64,8 @@ class Exchange:
     """One request and its answer, secrets redacted. `milliseconds` is wall time.
 
     `rows` are the ids of the rows whose status and schema the answer keeps; several when rows differ in their
-    trigger alone. `problems` is what the passive validator says against it; empty when it conforms.
+    trigger alone. `problems` is what the passive validator says against it; empty when it conforms. With `warning` they
+    concern rows that are ours, on a target that is not judged by those.
     """
 
     number: int
@@ -82,6 +83,7 @@ class Exchange:
     rows: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     curl: str = ""
+    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

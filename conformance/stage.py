@@ -21,7 +21,9 @@ from simulator.contract.model import Row
 class StopError(Exception):
     """A case ends here, with this verdict."""
 
-    def __init__(self, verdict: Verdict, detail: str, why: Why | None = None, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(
+        self, verdict: Verdict, detail: str, why: Why | None = None, findings: tuple[Finding, ...] = ()
+    ) -> None:
         super().__init__(detail)
         self.verdict = verdict
         self.why = why
@@ -41,7 +43,7 @@ class Hall:
 
 @dataclass
 class Stage:
-    """One case at work in one world. `claims` are the rows it is about: a fault in any other row is no failure of it."""
+    """One case at work in one world. `claims` are the rows it is about: a fault of another row is no failure."""
 
     hall: Hall
     world: World
@@ -97,8 +99,8 @@ class Stage:
         except NoAnswerError as error:
             raise self._unanswered(step, error) from error
         judged = self.hall.validator.judge(self.ground, step.operation, answer.status, answer.headers, answer.raw)
-        problems = judged.problems if not judged.only_ours or self.hall.target.judges_ours else ()
-        exchange = replace(answer.exchange, rows=judged.rows, problems=problems)
+        warning = judged.only_ours and not self.hall.target.judges_ours
+        exchange = replace(answer.exchange, rows=judged.rows, problems=judged.problems, warning=warning)
         self.exchanges.append(exchange)
         return replace(answer, exchange=exchange)
 
@@ -152,7 +154,7 @@ class Stage:
     def _unanswered(self, step: Step, error: NoAnswerError) -> StopError:
         row_id = step.expect.row if step.expect else self.claims[0]
         finding = self._finding(row_id, "an HTTP answer", str(error), None)
-        if row_id in self.claims:
+        if row_id in self.claims and self.hall.client.is_up():
             return StopError(Verdict.FAIL, f"no HTTP answer: {error}", findings=(finding,))
         return StopError(Verdict.INCONCLUSIVE, f"no HTTP answer: {error}", Why.TARGET_UNSTABLE, (finding,))
 

@@ -39,7 +39,7 @@ def opened(control: Control, name: str) -> Iterator[Target]:
         for world in document()["worlds"]:
             welcome = control.create_tenant(sandbox_of(world))
             control.mock_buyers = welcome.get("mock_buyers") or control.mock_buyers
-            worlds.append(_world(world, welcome))
+            worlds.append(world_of(world, welcome))
         yield Target(
             name=name,
             base_url=control.base_url,
@@ -62,7 +62,8 @@ def _delete(control: Control, tenant: str) -> None:
         return
 
 
-def _world(name: str, welcome: Mapping[str, Any]) -> World:
+def world_of(name: str, welcome: Mapping[str, Any]) -> World:
+    """Return the world that a tenant is, from its welcome: `name` says under which readings it was made."""
     readings = document()["worlds"][name]
     grounds = {}
     for platform, senders in document()["accounts"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -147,6 +148,7 @@ def _results(book: Book, wishes: Wishes, *, quiet: bool) -> list[Result]:
 
     teller = Teller(terminal=sys.stderr.isatty(), quiet=quiet)
     results: list[Result] = []
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that Locust and the sandbox end, too
     try:
         scenarios = session.chosen(wishes, book)
         results += session.conduct(wishes, book, scenarios, _watcher(teller))
@@ -161,6 +163,7 @@ def _results(book: Book, wishes: Wishes, *, quiet: bool) -> list[Result]:
     except KeyboardInterrupt:
         _leave(INTERRUPTED, "leadsandbox: stopped; an unfinished run has no verdict")
     finally:
+        signal.signal(signal.SIGTERM, before)
         teller.end()
     return results
 

@@ -26,7 +26,7 @@ from simulator.settings import Settings
 from simulator.store import Store
 from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import control, documents, faults, observation, state, vendor_api
+from simulator.web import audit, control, documents, faults, observation, state, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
@@ -57,6 +57,7 @@ def create(settings: Settings) -> Flask:
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
         observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
+        audit.blueprint(tenants, journals, CONTRACTS),
         documents.blueprint(tenants, CONTRACTS),
     ]
     reloader = _reloader(settings, tenancy, hub)
@@ -67,7 +68,7 @@ def create(settings: Settings) -> Flask:
         health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
         token=settings.control_token,
     )
-    vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire)
+    vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
     on_end_of_process(hub.close)
     courier.start()
     return app

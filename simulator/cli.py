@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from simulator.auditing_cli import audit
 from simulator.observing_cli import explain, logs
 
 FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
@@ -50,6 +51,7 @@ def main() -> None:
       leadsandbox check FILE      check a sandbox file of your own
       leadsandbox logs            what was asked and answered
       leadsandbox explain ID      why a request got its answer
+      leadsandbox audit           what your own requests get wrong
 
     \b
     Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
@@ -80,6 +82,11 @@ def _server_options(command: F) -> F:
                      help="Bytes that the journal of a tenant keeps."),
         click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
                      help="Keep the field names of leads in the journal, and no values."),
+        click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
+                     help="Add no header of the sandbox's own to a vendor's answer."),
+        click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
+                     help="Bearer token of the control API. Required on any address but loopback; better given by the "
+                     "environment, which other users cannot read."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -122,32 +129,37 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
 @main.command()
 @_server_options
 @click.option("--mock-buyers-url", default="", help="Where the mock buyers of this sandbox are.")
-@click.option("--boot", default="", hidden=True)
-@click.option("--socket-path", default="", hidden=True)
-@click.option("--parent-fd", type=click.IntRange(0), hidden=True)
-def serve(
-    *,
-    config: Path | None,
-    host: str,
-    port: int,
-    db: str,
-    threads: int,
-    parent_fd: int | None,
-    **more: Any,
-) -> None:
+def serve(*, config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> None:
     """Run the simulator alone, without mock buyers. Most users want `up`."""
+    from simulator.addresses import reserve
+
+    with _failures_as_exit_codes(), reserve(host, port) as held:
+        _serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
+
+
+@main.command("serve-supervised", hidden=True)
+def serve_supervised() -> None:
+    """Run the simulator for `up`, with the settings that stand on its standard input, until that ends."""
+    from simulator.settings import Settings
+
+    with _failures_as_exit_codes():
+        _serve(Settings.from_json(sys.stdin.readline()), parent_fd=sys.stdin.fileno())
+
+
+def _serve(settings: Any, parent_fd: int | None = None) -> None:
     from simulator import serving
-    from simulator.addresses import CannotStartError, reserve
+
+    serving.serve(settings, parent_fd)
+
+
+@contextmanager
+def _failures_as_exit_codes() -> Iterator[None]:
+    from simulator.addresses import CannotStartError
     from simulator.configuration.loading import ConfigurationError
     from simulator.store import StoreError
 
     try:
-        settings = _settings(config, host, port, db, threads, **more)
-        if more["boot"]:  # the supervisor holds the port already
-            serving.serve(settings, parent_fd)
-        else:
-            with reserve(host, port) as held:
-                serving.serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
+        yield
     except ConfigurationError as error:
         _leave(USAGE, *map(str, error.problems))
     except (StoreError, CannotStartError) as error:
@@ -155,9 +167,11 @@ def serve(
 
 
 def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> Any:
-    from simulator.settings import Settings, default_database
+    from simulator.settings import LOOPBACK, Settings, default_database
 
     given = {name: value for name, value in more.items() if value}
+    if host not in LOOPBACK and not given.get("control_token"):
+        raise click.UsageError(f"on {host} everybody could use the control API: give it a --control-token")
     try:
         database = db or str(default_database())
     except OSError as error:
@@ -224,11 +238,22 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
 @click.argument("operation", type=click.Choice(["ping", "post", "form", "ingest"]))
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, envvar="LEADSANDBOX_URL", show_envvar=True,
               help="Base URL of a running sandbox.")  # fmt: skip
+@click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
+              help="Its control token, if it asks for one.")  # fmt: skip
 @click.option("--platform", type=click.Choice(["pingtree", "leaddistro"]), help="Needed for `ping` at Lead Distro AI.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many leads.")
 @click.option("--seed", type=int, help="Make the same leads again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per answer.")
-def send(*, operation: str, url: str, platform: str | None, count: int, seed: int | None, as_json: bool) -> None:
+def send(
+    *,
+    operation: str,
+    url: str,
+    control_token: str,
+    platform: str | None,
+    count: int,
+    seed: int | None,
+    as_json: bool,
+) -> None:
     """Send fake leads to a running sandbox and print its answers.
 
     The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first.
@@ -238,7 +263,7 @@ def send(*, operation: str, url: str, platform: str | None, count: int, seed: in
     if operation not in sending.operations(platform):
         raise click.UsageError(f"{platform} has no operation {operation!r}; leave out --platform, or choose the other")
     try:
-        sender = sending.Sender(url, operation, platform)
+        sender = sending.Sender(url, operation, platform, control_token)
         with _progress(count, quiet=as_json) as step:
             for line in sender.lines(count, seed, as_json=as_json):
                 step()
@@ -250,6 +275,7 @@ def send(*, operation: str, url: str, platform: str | None, count: int, seed: in
 
 main.add_command(logs)
 main.add_command(explain)
+main.add_command(audit)
 
 
 @main.command("version")

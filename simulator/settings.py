@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from platformdirs import user_state_path
@@ -20,7 +21,8 @@ class Settings:
     `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
     host and port are the public address in either case.
 
-    `journal_entries` and `journal_bytes` bound the journal of each tenant.
+    `strict` leaves the sandbox's own headers out of the vendors' answers. `journal_entries` and `journal_bytes` bound
+    the journal of each tenant.
     `boot` is a nonce that only this start knows, for telling it from another server on the same port.
     """
 
@@ -37,7 +39,18 @@ class Settings:
     journal_entries: int = 10_000
     journal_bytes: int = 32 * 1024 * 1024
     mask_bodies: bool = False
+    strict: bool = False
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Return the settings that `to_json` wrote."""
+        document = json.loads(text)
+        return cls(**{**document, "config": Path(document["config"]) if document["config"] else None})
+
+    def to_json(self) -> str:
+        """Return everything as one line."""
+        return json.dumps(asdict(self), default=str)
 
     @property
     def wire(self) -> bool:

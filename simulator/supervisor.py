@@ -115,41 +115,41 @@ class Supervisor:
         """Hand the public socket to the relay: what comes before the simulator is ready waits there."""
         with public:
             fd, upstream = public.fileno(), f"unix:{settings.socket_path}"
-            self._start("relay", ["simulator.wire", "--fd", str(fd), "--upstream", upstream], (fd,))
+            self._start_beside("relay", ["simulator.wire", "--upstream", upstream], fd)
 
     def start_mock_buyers(self, host: str) -> str:
         """Start the mock buyers on a free port of `host`; return their URL, which takes connections at once."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family, backlog=1024) as listening:
-            fd = listening.fileno()
-            self._start("mock buyers", ["mock_buyers", "--fd", str(fd)], (fd,))
+            self._start_beside("mock buyers", ["mock_buyers"], listening.fileno())
             port = listening.getsockname()[1]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start_simulator(self, settings: Settings) -> None:
-        arguments = ["simulator", "serve", "--host", settings.host, "--port", str(settings.port)]
-        arguments += ["--db", settings.database, "--boot", settings.boot, "--threads", str(settings.threads)]
-        arguments += ["--mock-buyers-url", settings.mock_buyers_url]
-        arguments += ["--config", str(settings.config)] if settings.config else []
-        arguments += ["--limits-state", settings.limits_state] if settings.limits_state else []
-        arguments += ["--journal-entries", str(settings.journal_entries)]
-        arguments += ["--journal-bytes", str(settings.journal_bytes)]
-        arguments += ["--mask-bodies"] if settings.mask_bodies else []
-        arguments += ["--socket-path", settings.socket_path] if settings.wire else []
-        self._start("simulator", arguments, ())
+        """Give the simulator its settings by a pipe: no secret of theirs shows in a list of processes."""
+        child = self._start("simulator", ["simulator", "serve-supervised"], (), stdin=subprocess.PIPE)
+        assert child.process.stdin is not None  # it is a pipe, whose end is the end of this process
+        child.process.stdin.write(settings.to_json().encode() + b"\n")
+        child.process.stdin.flush()
 
-    def _start(self, name: str, arguments: Sequence[str], fds: tuple[int, ...]) -> None:
-        command = [sys.executable, "-m", *arguments, "--parent-fd", str(self._pipe_read)]
+    def _start(
+        self, name: str, arguments: Sequence[str], fds: tuple[int, ...], stdin: int = subprocess.DEVNULL
+    ) -> Child:
         process = subprocess.Popen(  # noqa: S603  our own programs
-            command,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", *arguments],
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=(*fds, self._pipe_read),
             start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor, which ends them in order
         )
         assert process.stderr is not None  # it is a pipe
-        self.children.append(Child(process, name, Murmur(process.stderr)))
+        child = Child(process, name, Murmur(process.stderr))
+        self.children.append(child)
+        return child
+
+    def _start_beside(self, name: str, arguments: Sequence[str], fd: int) -> None:
+        self._start(name, [*arguments, "--fd", str(fd), "--parent-fd", str(self._pipe_read)], (fd,))
 
     def wait_until_ready(self, settings: Settings) -> dict[str, Any]:
         """Return the welcome once this very simulator answers. Raises ChildError when a child ended or is late."""
@@ -162,7 +162,8 @@ class Supervisor:
                 continue
             [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
             if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
-                [welcome] = self._calls.send([Call(f"{url}/welcome", b"", {}, 5.0, "GET")])
+                headers = {"Authorization": f"Bearer {settings.control_token}"} if settings.control_token else {}
+                [welcome] = self._calls.send([Call(f"{url}/welcome", b"", headers, 5.0, "GET")])
                 document: dict[str, Any] = orjson.loads(welcome.body)
                 for child in self.children:
                     child.murmur.pass_on()

@@ -38,7 +38,9 @@ class Tenant:
         operation = next(item for item in contract.operations if item.name == operation_name)
         return self.send(contract, operation, more.pop("headers", {}), **more)
 
-    def send(self, contract: Contract, operation: Operation, headers: Mapping[str, str], **more: Any) -> requests.Response:
+    def send(
+        self, contract: Contract, operation: Operation, headers: Mapping[str, str], **more: Any
+    ) -> requests.Response:
         [[source, *_]] = self.welcome["platforms"][contract.platform].values()
         known = _Known(source)
         name, value = contract.admission.header(known, operation)  # type: ignore[arg-type]  # has what it reads

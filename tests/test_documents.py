@@ -182,7 +182,10 @@ def test_the_example_of_a_specification_obeys_it_and_is_taken(built_in: Sandbox,
 # No lone surrogate and no NUL: JSON cannot carry the one, and no lead may have the other.
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
 FORMATTED = {
-    "email": st.emails(),
+    # Plain ones: what else is an e-mail address, two validators do not agree about.
+    "email": st.from_regex(r"[a-z][a-z0-9.]{0,20}[a-z]@example\.(com|org|net)", fullmatch=True).filter(
+        lambda text: ".." not in text
+    ),
     "date": st.dates().map(str),
     "uri": st.integers(0, 999).map("https://example.com/{}".format),
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from conformance.leads import People
 from conformance.target import World
 
 Headers = tuple[tuple[str, str], ...]
@@ -67,18 +68,27 @@ Tampering = Callable[[Sent, Ask], Got]
 
 @dataclass
 class Scene:
-    """What a mutant may know: the world that is asked now, and an answer of each row that the real server gave."""
+    """What a mutant may know: the world that is asked now, and an answer of each row that the real server gave.
+
+    `people` makes up persons, for a mutant that does not recognise one.
+    """
 
     world: World | None = None
     samples: dict[str, Got] = field(default_factory=dict)
+    people: People = field(default_factory=People)
+
+
+Made = Callable[[Scene], Tampering]
+"""Makes a tampering for a scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """One known-bad server. `breaks` are the ids of the rows or invariants that it no longer keeps.
 
-    `tamper` makes the tampering anew, for what a mutant remembers ends with it. `all_of` says whether each of
-    `breaks` must be caught by a case of its own; otherwise one catch is enough.
+    `tamper` makes the tampering anew, for what a mutant remembers ends with it; `hook` does the same for what the
+    platform sends to a webhook. `all_of` says whether each of `breaks` must be caught by a case of its own;
+    otherwise one catch is enough.
     """
 
     id: str
@@ -86,13 +96,19 @@ class Mutant:
     platform: str
     says: str
     breaks: tuple[str, ...]
-    tamper: Callable[[Scene], Tampering]
+    tamper: Made
     all_of: bool = True
+    hook: Made | None = None
 
 
 def untouched(sent: Sent, ask: Ask) -> Got:
     """Change nothing: the identity mutant."""
     return ask(sent)
+
+
+def harmless(_scene: Scene) -> Tampering:
+    """Make the tampering that changes nothing."""
+    return untouched
 
 
 def teapot(_sent: Sent, _ask: Ask) -> Got:
@@ -108,7 +124,3 @@ def _without(headers: Headers, name: str) -> Headers:
     # Lower case, not equal but for case alone: `retry_after` is not `Retry-After`.
     return tuple(item for item in headers if item[0].lower() != name.lower())
 
-
-def patched(body: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    """Return a body with changed fields; None takes one out."""
-    return {name: value for name, value in {**body, **changes}.items() if value is not None}

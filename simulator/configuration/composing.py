@@ -135,9 +135,7 @@ class _Composer:
             self._note(at, path, f"carries a tag ({_short(event.tag)}); tags are not read here", "remove it")
         if isinstance(event, events.ScalarEvent):
             return self._word(event, at, path)
-        return (
-            self._items(at, path) if isinstance(event, events.SequenceStartEvent) else self._entries(at, path)
-        )
+        return self._items(at, path) if isinstance(event, events.SequenceStartEvent) else self._entries(at, path)
 
     def _word(self, event: Any, at: Position, path: Path) -> Word:
         is_plain = event.style is None or event.style == ""

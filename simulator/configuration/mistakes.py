@@ -32,9 +32,7 @@ class Mistake:
 
 def mistakes_of(error: ValidationError, shape: Shape, document: Document) -> list[Mistake]:
     """Place every single error of pydantic in the document."""
-    found: list[dict[str, Any]] = [
-        dict(each) for each in error.errors(include_url=False, include_input=False)
-    ]
+    found: list[dict[str, Any]] = [dict(each) for each in error.errors(include_url=False, include_input=False)]
     mistakes = [_placed(each, shape.place(document, each["loc"])) for each in found]
     broken = {path[:depth] for path in (each.place.path for each in mistakes) for depth in range(len(path))}
     # A list counts only its valid items, so one with a wrong item is called too short as well.
@@ -54,12 +52,7 @@ def _placed(error: dict[str, Any], place: Place) -> Mistake:
 def wants_text(mistake: Mistake) -> bool:
     """Whether an unquoted word was read as a number or boolean where the model wants the word itself."""
     node, error = mistake.place.node, mistake.errors[0]
-    if (
-        not isinstance(node, Word)
-        or node.value is None
-        or isinstance(node.value, str)
-        or mistake.place.is_key
-    ):
+    if not isinstance(node, Word) or node.value is None or isinstance(node.value, str) or mistake.place.is_key:
         return False
     if mistake.kind in {"literal_error", "enum"}:
         return node.text in listed(error["ctx"]["expected"])

@@ -19,13 +19,11 @@ Finding = tuple[Path, str, Sequence[str]]
 class Sandbox(Section):
     """A whole sandbox: what each platform's account holds."""
 
-    timezone: str = Field(
-        "America/New_York", description="The account's time zone: caps and hours follow it."
-    )
+    timezone: str = Field("America/New_York", description="The account's time zone: caps and hours follow it.")
     secret: str = Field(
         "leadsandbox-secret-known-to-everyone",
         min_length=32,
-        description="Signs tokens and ping ids. The default is public: it makes the built-in tokens the same everywhere.",
+        description="Signs tokens and ping ids. The default is public, for built-in tokens that are the same everywhere.",
     )
     pingtree: PingtreeSection = PingtreeSection()
     leaddistro: LeadDistroSection = LeadDistroSection()

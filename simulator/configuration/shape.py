@@ -145,9 +145,7 @@ class _Walk:
     def place(self) -> Place:
         leaves = list(self._shape.leaves(self._schemas))
         if self._missing:
-            return Place(
-                (*self._path, *self._missing), None, branches=self._branches, siblings=_properties(leaves)
-            )
+            return Place((*self._path, *self._missing), None, branches=self._branches, siblings=_properties(leaves))
         secret = any(leaf.get("writeOnly") for leaf in leaves)
         return Place(self._path, self._node, self._is_key, self._branches, self._siblings, secret)
 

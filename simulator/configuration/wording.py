@@ -132,7 +132,5 @@ def _requirement(kind: str, message: str, context: Mapping[str, Any]) -> str:
 
 
 def _count(kind: str, context: Mapping[str, Any]) -> str:
-    bound, limit = (
-        ("least", context["min_length"]) if kind == "too_short" else ("most", context["max_length"])
-    )
+    bound, limit = ("least", context["min_length"]) if kind == "too_short" else ("most", context["max_length"])
     return f"must have at {bound} {limit} {'entry' if limit == 1 else 'entries'}"

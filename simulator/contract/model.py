@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from simulator.contract.account import Account, Limit, Received, Source
+from simulator.contract.duty import Duties
 from simulator.routing.model import Bid, Buyer, Decision, FieldType, Lead, Reason, Terms
 
 ANY_OPERATION = "*"  # rows of no operation, such as the answer to an unknown path
@@ -47,7 +48,8 @@ class BodyType(StrEnum):
 class Operation:
     """One documented call.
 
-    `example` is a body that the vendor prints. `path` uses Flask's notation. `methods` and `bodies` map to the reading that must be in force for them
+    `example` is a body that the vendor prints. `path` uses Flask's notation. `methods` and `bodies` map to the
+    reading that must be in force for them
     ("" = always), e.g. `{"POST": "", "GET": "form_get=true"}`. `prefix` starts the ids of its rows.
     `credential` is the kind of token or key that opens it. `limit` is the documented rate limit per source.
     """
@@ -127,7 +129,8 @@ class Admission(Protocol):
     """Who may call, decided from the request alone and the account.
 
     `caller` names who calls, for the look-up. `admit` returns the refusal of a caller's credential, or None.
-    `header` is the header that presents the credential in force. `terms_for` returns the terms that the lead falls under, or the refusal.
+    `header` is the header that presents the credential in force. `terms_for` returns the terms that the lead falls
+    under, or the refusal.
     `fixed` names the fields by which it finds them, with the values that lead to these terms.
     """
 
@@ -225,6 +228,7 @@ class Contract:
     buyer_wire: BuyerWire | None = None
     ping_tokens: PingTokens | None = None
     webhook_wire: WebhookWire | None = None
+    duties: Duties | None = None
 
     @cached_property
     def _by_reason(self) -> dict[tuple[str, Reason], tuple[Row, ...]]:

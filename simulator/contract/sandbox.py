@@ -202,9 +202,16 @@ class Suppressed(Section):
         return tuple(model.Suppression(self.name, field, entries, self.days) for field in fields)
 
     def hashes(self, around: Surroundings) -> frozenset[str]:
-        plain = {suppression.md5_of(self.field, value) for value in self.values}
-        texts = [self.csv, *([around.read_file(self.csv_file)] if self.csv_file else [])]
-        return frozenset(plain).union(*(suppression.read_csv(text) for text in texts if text))
+        plain = frozenset(suppression.md5_of(self.field, value) for value in self.values)
+        listed = _csv("csv", self.csv) | _csv(self.csv_file, self.csv_file and around.read_file(self.csv_file))
+        return plain | listed
+
+
+def _csv(name: str, text: str) -> frozenset[str]:
+    try:
+        return suppression.read_csv(text) if text else frozenset()
+    except ValueError as error:
+        raise ValueError(f"suppression list {name}: {error}") from None
 
 
 def _same_field(name: str) -> frozenset[str]:

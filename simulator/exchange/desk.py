@@ -33,9 +33,7 @@ class BuyerDesk:
         wire = _wire(call)
         asking = [buyer for buyer in buyers if buyer.endpoint and not buyer.endpoint.bypass_ping]
         replies = self._calls.send([_ping(wire, call, buyer) for buyer in asking])
-        heard = [
-            (buyer, reply, _bid(wire, buyer, reply)) for buyer, reply in zip(asking, replies, strict=True)
-        ]
+        heard = [(buyer, reply, _bid(wire, buyer, reply)) for buyer, reply in zip(asking, replies, strict=True)]
         fixed = [Bid(buyer.id, buyer.price, tcpa=buyer.tcpa) for buyer in buyers if buyer not in asking]
         bids = [bid for _, _, bid in heard if isinstance(bid, Bid)] + fixed
         by_id = {buyer.id: buyer for buyer in buyers}
@@ -43,10 +41,7 @@ class BuyerDesk:
         latency = {buyer.id: reply.latency_ms for buyer, reply, _ in heard}
         lost = [replace(item, latency_ms=latency.get(item.buyer_id)) for item in auction.losers(bids, by_id)]
         silent = [_silent(buyer, reply, why) for buyer, reply, why in heard if isinstance(why, str)]
-        won = [
-            Asked(bid.buyer_id, "won", "highest bid", bid.amount, latency.get(bid.buyer_id))
-            for bid in ranked[:1]
-        ]
+        won = [Asked(bid.buyer_id, "won", "highest bid", bid.amount, latency.get(bid.buyer_id)) for bid in ranked[:1]]
         return Auction(ranked, (*won, *lost, *silent, *passed_over))
 
     def offer(self, call: Call, buyer: Buyer, bid: Bid) -> tuple[bool, str, Asked]:
@@ -55,9 +50,7 @@ class BuyerDesk:
         endpoint = buyer.endpoint
         assert endpoint is not None  # only buyers with an endpoint bid
         fields = wire.post_request(buyer, call.lead, bid.ping_id)
-        [reply] = self._calls.send(
-            [_call(call, buyer, endpoint.post_url, fields, endpoint.post_timeout, "POST")]
-        )
+        [reply] = self._calls.send([_call(call, buyer, endpoint.post_url, fields, endpoint.post_timeout, "POST")])
         if reply.failure:
             return (
                 False,
@@ -85,9 +78,7 @@ def _ping(wire: BuyerWire, call: Call, buyer: Buyer) -> BuyerCall:
     return _call(call, buyer, endpoint.ping_url, fields, endpoint.ping_timeout, endpoint.method)
 
 
-def _call(
-    call: Call, buyer: Buyer, url: str, fields: Mapping[str, Any], timeout: float, method: str
-) -> BuyerCall:
+def _call(call: Call, buyer: Buyer, url: str, fields: Mapping[str, Any], timeout: float, method: str) -> BuyerCall:
     form = buyer.endpoint is not None and (buyer.endpoint.form_encoded or method == "GET")
     body, content_type = encoded(fields, form=form)
     headers = {"Content-Type": content_type, "X-Sandbox-Now": call.now.isoformat()}

@@ -33,7 +33,13 @@ class Wishes:
         self._finders = {contract.platform: Finder(contract) for contract in contracts}
 
     def of(
-        self, contract: Contract, operation: Operation, received: Received, tenant: Tenant, source: Source | None, now: datetime
+        self,
+        contract: Contract,
+        operation: Operation,
+        received: Received,
+        tenant: Tenant,
+        source: Source | None,
+        now: datetime,
     ) -> Wish:
         asked = self._finders[contract.platform].find(received)
         if tenant.faults:

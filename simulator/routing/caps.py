@@ -50,9 +50,7 @@ def next_reset(period: Period, now: datetime, timezone: str) -> datetime | None:
 _LONGEST = {Period.DAY: timedelta(days=1), Period.WEEK: timedelta(days=7), Period.MONTH: timedelta(days=31)}
 
 
-def claims(
-    prefix: str, caps: tuple[Cap, ...], now: datetime, timezone: str, price: Decimal
-) -> tuple[CapClaim, ...]:
+def claims(prefix: str, caps: tuple[Cap, ...], now: datetime, timezone: str, price: Decimal) -> tuple[CapClaim, ...]:
     """Return what one lead at `price` US dollars takes: 1 of each lead cap, its cents of each money cap.
 
     `prefix` names whose caps they are (`buyer:b1`); the scope adds period and kind: `buyer:b1:day:leads`.

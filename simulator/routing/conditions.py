@@ -136,9 +136,7 @@ _Shape = Callable[[Any], str | None]
 
 
 def _one_value(value: Any) -> str | None:
-    return (
-        None if text_of(value).strip() else "takes one value that is not empty (for empty fields: IS EMPTY)"
-    )
+    return None if text_of(value).strip() else "takes one value that is not empty (for empty fields: IS EMPTY)"
 
 
 def _list_of_values(value: Any) -> str | None:

@@ -106,9 +106,7 @@ def eligible(
     return may, tuple(asked for _, asked in verdicts if asked is not None)
 
 
-def _passed_over(
-    buyer: Buyer, terms: Terms, lead: Lead, now: datetime, full: Mapping[str, str]
-) -> Asked | None:
+def _passed_over(buyer: Buyer, terms: Terms, lead: Lead, now: datetime, full: Mapping[str, str]) -> Asked | None:
     why = _out_of_reach(buyer, lead) or _not_wanted(buyer, terms, lead, now)
     if why:
         return Asked(buyer.id, PASSED_OVER, why)

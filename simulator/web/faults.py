@@ -88,9 +88,7 @@ def _understood(wanted: Fault, words: Mapping[str, Words]) -> Trigger:
     for name in names:
         if trigger := words[name].understand(wanted.trigger):
             return trigger
-    raise ProblemError(
-        400, "Bad request", f"{wanted.trigger!r} is no trigger; GET {PREFIX}/triggers lists them"
-    )
+    raise ProblemError(400, "Bad request", f"{wanted.trigger!r} is no trigger; GET {PREFIX}/triggers lists them")
 
 
 def _scope(wanted: Fault, contracts: Mapping[str, Contract]) -> Scope:

@@ -32,16 +32,20 @@ Recorded = Callable[[Contract, str, Received, Answer, float], Response]
 
 
 def register(
-    app: Flask, contracts: Iterable[Contract], exchange: Exchange, recorder: Recorder, *, relayed: bool
+    app: Flask, contracts: Iterable[Contract], exchange: Exchange, recorder: Recorder, *, relayed: bool, strict: bool
 ) -> None:
     """Add every documented path, and the vendors' own answer to every other one.
 
-    `relayed` says whether the relay stands in front, which performs faults that only a socket can show.
+    `relayed` says whether the relay stands in front, which performs faults that only a socket can show. `strict`
+    leaves our own header out.
     """
     known = tuple(contracts)
 
     def recorded(contract: Contract, operation: str, received: Received, answer: Answer, started: float) -> Response:
-        response = _recorded(recorder, contract, operation, received, answer, started)
+        response = _response(answer)
+        request_id = recorder.answered(contract, operation, received, answer, response.get_data(), started)
+        if not strict:
+            response.headers[REQUEST_ID] = request_id
         if answer.fault is None:
             return response
         fault = drawn(answer.fault, answer.tenant.dice.roll)
@@ -114,14 +118,11 @@ def _body() -> tuple[bytes, bool]:
     return b"", True
 
 
-def _recorded(
-    recorder: Recorder, contract: Contract, operation: str, received: Received, answer: Answer, started: float
-) -> Response:
+def _response(answer: Answer) -> Response:
     body = orjson.dumps(answer.rendered.body)
     response = Response(body, status=answer.row.http, content_type="application/json")
     for name, value in answer.rendered.headers:
         response.headers[name] = value
-    response.headers[REQUEST_ID] = recorder.answered(contract, operation, received, answer, body, started)
     return response
 
 
@@ -129,9 +130,7 @@ def _not_found(contract: Contract, exchange: Exchange) -> Answer:
     return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, "No such endpoint")
 
 
-def _unknown_path(
-    contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded
-) -> Callable[..., Response]:
+def _unknown_path(contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded) -> Callable[..., Response]:
     def view(anything: str = "") -> Response:
         started = time.monotonic()
         # Read to the end: whoever stops may take the answer away from a caller that still sends.

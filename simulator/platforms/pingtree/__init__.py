@@ -7,6 +7,7 @@ from importlib.resources import files
 from simulator.contract.model import BodyType, Contract, Journey, Operation
 from simulator.contract.table import load_formats, load_rows, load_schemas
 from simulator.platforms.pingtree import admission, buyer_wire, wire
+from simulator.platforms.pingtree.duties import DUTIES
 from simulator.platforms.pingtree.readings import Readings
 
 _HERE = files(__name__)
@@ -87,4 +88,5 @@ CONTRACT = Contract(
     readings=Readings,
     admission=admission,
     buyer_wire=buyer_wire,
+    duties=DUTIES,
 )
