@@ -13,6 +13,7 @@ import click
 
 from simulator.auditing_cli import audit
 from simulator.observing_cli import explain, logs
+from simulator.rehearsing_cli import rehearse
 
 FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
 COMMANDS = "leadsandbox.commands"
@@ -51,6 +52,7 @@ def main() -> None:
       leadsandbox check FILE      check a sandbox file of your own
       leadsandbox logs            what was asked and answered
       leadsandbox explain ID      why a request got its answer
+      leadsandbox rehearse -- CMD run your client through what a platform may do
       leadsandbox audit           what your own requests get wrong
 
     \b
@@ -98,6 +100,7 @@ def _server_options(command: F) -> F:
 @click.option("--direct", is_flag=True, envvar="LEADSANDBOX_DIRECT", show_envvar=True,
               help="Leave out the relay: faster; resets and hangs are then approximated.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool, **more: Any) -> None:
     """Start the simulator and its mock buyers, and keep them running until Ctrl-C.
 
@@ -107,6 +110,8 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
     from simulator.addresses import CannotStartError, listening, reserve
 
     programs = supervisor.Supervisor()
+    if more.pop("until_stdin_ends"):
+        supervisor.end_with_stdin()
     with supervisor.signals_as_interrupts():
         try:
             with reserve(host, port) if more["direct"] else listening(host, port) as public:
@@ -275,6 +280,7 @@ def send(
 
 main.add_command(logs)
 main.add_command(explain)
+main.add_command(rehearse)
 main.add_command(audit)
 
 
