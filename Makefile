@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
 
-.PHONY: sandbox test check lint types imports docs load-smoke load clean
+.PHONY: sandbox test check lint types imports docs conform load-smoke load clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -14,7 +14,7 @@ sandbox: $(READY)  ## Start the sandbox
 test: $(READY)  ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint types imports docs test load-smoke  ## All that CI runs
+check: lint types imports docs test conform load-smoke  ## All that CI runs
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -28,6 +28,9 @@ imports: $(READY)
 
 docs: $(READY)  ## Generated pages are up to date
 	@$(BIN)/python docs/generate.py --check
+
+conform: $(READY)  ## The conformance suite against a sandbox of its own
+	@$(BIN)/leadsandbox conform
 
 load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, about ninety seconds
 	@for try in 1 2 3; do \

@@ -57,7 +57,7 @@ def create(settings: Settings) -> Flask:
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
         observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
-        audit.blueprint(tenants, journals, CONTRACTS),
+        audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
     ]
     reloader = _reloader(settings, tenancy, hub)

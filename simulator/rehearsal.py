@@ -66,12 +66,14 @@ SITUATIONS = (
 class Run:
     """What came of one situation. `code` is the command's exit code, None when it took too long.
 
-    `card` is the scorecard of its tenant; `skipped` says that nothing which the command uses can be so.
+    `card` is the scorecard of its tenant, `log` what it sent; `skipped` says that nothing which the command uses can
+    be so.
     """
 
     situation: Situation
     code: int | None = 0
     card: Mapping[str, Any] = field(default_factory=dict)
+    log: Sequence[Mapping[str, Any]] = ()
     skipped: bool = False
 
     @property
@@ -111,7 +113,8 @@ def rehearse(
     Raises SandboxError, and OSError when the command cannot be run.
     """
     tell(ACCEPT)
-    first, used = _run(server, command, ACCEPT, {})
+    first = _run(server, command, ACCEPT, {})
+    used = frozenset((entry["platform"], entry["operation"]) for entry in first.log)
     yield first
     for situation in situations if first.requests else ():
         faults = dict(_faults(situation, used, slow))
@@ -119,31 +122,22 @@ def rehearse(
             yield Run(situation, skipped=True)
         elif situation is not ACCEPT:
             tell(situation)
-            yield _run(server, command, situation, faults)[0]
+            yield _run(server, command, situation, faults)
 
 
-Used = frozenset[tuple[str, str]]
-"""Platform and operation of everything that the command calls."""
-
-
-def _run(
-    server: Server, command: Command, situation: Situation, faults: Mapping[tuple[str, str], str]
-) -> tuple[Run, Used]:
+def _run(server: Server, command: Command, situation: Situation, faults: Mapping[tuple[str, str], str]) -> Run:
     tenant = server.new_tenant()
     try:
         for (platform, operation), word in faults.items():
             tenant.trigger(word, platform=platform, operation=operation, count=situation.count)
         code = command.run({**tenant.environment(), "LEADSANDBOX_SITUATION": situation.name})
-        return Run(situation, code, tenant.audit()), _used(tenant)
+        return Run(situation, code, tenant.audit(), list(tenant.requests))
     finally:
         tenant.delete()
 
 
-def _used(tenant: Tenant) -> Used:
-    return frozenset((entry["platform"], entry["operation"]) for entry in tenant.requests)
-
-
-def _faults(situation: Situation, used: Used, slow: int) -> Iterator[tuple[tuple[str, str], str]]:
+def _faults(situation: Situation, used: frozenset[tuple[str, str]], slow: int) -> Iterator[tuple[tuple[str, str], str]]:
+    """Return what to arm for which operation of those that are `used`, each as platform and name."""
     for name, contract in CONTRACTS.items():
         called = [item for item in contract.operations if (name, item.name) in used]
         pings = any(item.journey is Journey.PRECHECK for item in called)
@@ -166,7 +160,10 @@ def _word(situation: Situation, contract: Contract, operation: Operation, slow: 
 
 
 def merged(runs: Iterable[Run]) -> dict[str, Any]:
-    """Return one scorecard of several runs: each duty's worst outcome, each finding with its situation's name."""
+    """Return one scorecard of several runs: each duty's worst outcome, each finding once with its situations.
+
+    Beside the audit's keys it has `log`: what each request was, by id, since its tenant is gone.
+    """
     told = [run for run in runs if run.card]
     cards = [run.card for run in told]
     platforms = {name: _platform(name, told) for name in cards[0]["platforms"]}
@@ -177,6 +174,7 @@ def merged(runs: Iterable[Run]) -> dict[str, Any]:
         "evicted": sum(card["evicted"] for card in cards),
         "summary": {outcome: outcomes.count(outcome) for outcome in OUTCOMES if outcome in outcomes},
         "platforms": platforms,
+        "log": {entry["id"]: {**entry, "situation": run.situation.name} for run in told for entry in run.log},
     }
 
 
@@ -191,9 +189,16 @@ def _platform(name: str, runs: Sequence[Run]) -> dict[str, Any]:
 
 def _duty(runs: Sequence[Run], seen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     worst = min(seen, key=lambda duty: OUTCOMES.index(duty["outcome"]))
-    findings = [
-        {**finding, "detail": f"{run.situation.name}: {finding['detail']}"}
-        for run, duty in zip(runs, seen, strict=True)
-        for finding in duty["findings"]
-    ]
-    return {**worst, "exercised": sum(duty["exercised"] for duty in seen), "findings": findings}
+    findings: dict[str, dict[str, Any]] = {}
+    for run, duty in zip(runs, seen, strict=True):
+        for finding in duty["findings"]:
+            blank = {**finding, "requests": [], "count": 0, "in": []}
+            _add(findings.setdefault(finding["detail"], blank), finding, run)
+    told = [{**found, "detail": f"{found['detail']} [{', '.join(found['in'])}]"} for found in findings.values()]
+    return {**worst, "exercised": sum(duty["exercised"] for duty in seen), "findings": told}
+
+
+def _add(found: dict[str, Any], finding: Mapping[str, Any], run: Run) -> None:
+    found["requests"] += finding["requests"]
+    found["count"] += finding["count"]
+    found["in"] = list(dict.fromkeys([*found["in"], run.situation.name]))

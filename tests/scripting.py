@@ -1,23 +1,22 @@
-"""Scripts of requests and answers for tests of duties: written down by the real recorder, on clocks of the test's own."""
+"""Scripts of requests and answers, for tests of duties: the real recorder writes them down, on the test's clocks."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from simulator import recording
 from simulator.auditing import audit
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.contract.account import Received, Source
 from simulator.contract.duty import Severity
 from simulator.contract.model import Operation
+from simulator.contract.sent import Attempt
 from simulator.dice import Dice
 from simulator.events import Hub
 from simulator.exchange import ANY_OPERATION, Answer
@@ -32,7 +31,6 @@ from simulator.wire.faults import parse
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 TCPA = "By submitting this form you agree to be contacted by XYZ Lenders..."
 SOURCES = {"pingtree": "src_dedupe", "leaddistro": "supplier_xyz789"}
-_UNFINISHED = {"pingtree": {"txn": "transaction_id"}, "leaddistro": {}}
 
 
 class Script:
@@ -51,10 +49,9 @@ class Script:
         sandbox, read_file = sandboxes.load(None)
         self.tenant = Tenant(DEFAULT, sandbox, START, Clock(), Dice(1), read_file)
         self.tenants.add(self.tenant)
+        self.attempts: list[Attempt] = []
         self.journals, hub = Journals(100_000, 10**9), Hub()
-        self.recorder = Recorder(
-            self.tenants, self.journals, hub, Metrics(self.journals, hub), mask_bodies=mask_bodies
-        )
+        self.recorder = Recorder(self.tenants, self.journals, hub, Metrics(self.journals, hub), mask_bodies=mask_bodies)
         sources = self.account.sources.values()
         self.source: Source = next(item for item in sources if item.id == SOURCES[platform])
 
@@ -85,7 +82,7 @@ class Script:
         received = self._received(operation, values, token, more)
         answer = self._answer(operation, reason, more)
         body = more.get("answered", answer.rendered.body)
-        with patch.object(recording.time, "monotonic", return_value=self.real + took):
+        with patch("simulator.recording.time.monotonic", return_value=self.real + took):
             request_id = self.recorder.answered(
                 self.contract, operation, received, answer, json.dumps(body).encode(), self.real
             )
@@ -141,7 +138,8 @@ class Script:
 
     def card(self, **severities: Severity) -> dict[str, Any]:
         journal = self.journals.of(self.tenant.id)
-        return audit(self.tenant, journal, {self.contract.platform: self.contract}, severities)
+        name = self.contract.platform
+        return audit(self.tenant, journal, {name: self.contract}, severities, {name: self.attempts})
 
     def verdicts(self, **severities: Severity) -> dict[str, dict[str, Any]]:
         """Return the verdict of each duty."""
@@ -229,7 +227,9 @@ class PingtreeScript(Script):
         name = self.lead()
         self.event("sale", name)
         offers = {"data": {"offers": [{"clickUrl": f"https://api.pingtree.com{self.click(name)}"}]}}
-        self.send("*", None, Reason.UNKNOWN_PATH, path=f"/api/click/list/cmp_9z8y7x6w/{name}", method="GET", answered=offers)
+        self.send(
+            "*", None, Reason.UNKNOWN_PATH, path=f"/api/click/list/cmp_9z8y7x6w/{name}", method="GET", answered=offers
+        )
         self.send("*", None, Reason.UNKNOWN_PATH, path=self.click(name), method="GET")
 
     def click(self, name: str) -> str:
@@ -290,7 +290,13 @@ class LeadDistroScript(Script):
         """Return what a ping is answered with where bids are shown."""
         return {"answered": {"accepted": True, "ping_id": self.token(), "message": "Lead accepted", "bids": []}}
 
+    def deliver(self, event_id: str, status: int | None = 200, latency_ms: float = 20) -> None:
+        """Note a webhook to the client's own receiver."""
+        self.attempts.append(Attempt(f"deliveries/{len(self.attempts)}", event_id, status, latency_ms))
+
     def well_behaved(self) -> None:
+        for event_id in ("event-1", "event-2", "event-1"):
+            self.deliver(event_id)
         for _ in range(8):
             self.lead()
         for _ in range(4):
@@ -327,12 +333,3 @@ SCRIPTS: Mapping[str, type[PingtreeScript | LeadDistroScript]] = {
     "pingtree": PingtreeScript,
     "leaddistro": LeadDistroScript,
 }
-
-
-@contextmanager
-def beside(script: Script, seconds: float = 0.01) -> Iterator[None]:
-    """Send what is inside so that it begins `seconds` after now, and take no time off the script's clocks."""
-    now, real = script.now, script.real
-    script.wait(seconds)
-    yield
-    script.now, script.real = now, real

@@ -6,7 +6,8 @@ import re
 
 from simulator.contract.duty import Severity
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import UNREAD, History, Sent
+from simulator.contract.sent import UNREAD, Sent
+from simulator.contract.traffic import History
 from simulator.routing.model import Reason
 
 HIDDEN = "***"  # what the journal writes for a query parameter that is named like a secret

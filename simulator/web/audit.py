@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, request
 
-from simulator.auditing import SeverityError, audit, severities
+from simulator.auditing import SeverityError, attempts_at_own_receivers, audit, severities
 from simulator.contract.model import Contract
 from simulator.journal import Journals
 from simulator.scorecard import html
+from simulator.store import Store
 from simulator.tenants import Tenants
 from simulator.web.control import PREFIX
 from simulator.web.problems import ProblemError, as_json, tenant_of
@@ -17,7 +18,9 @@ from simulator.web.problems import ProblemError, as_json, tenant_of
 _PARAMETERS = frozenset({"tenant", "format", "severity"})
 
 
-def blueprint(tenants: Tenants, journals: Journals, contracts: Mapping[str, Contract]) -> Blueprint:
+def blueprint(
+    tenants: Tenants, journals: Journals, store: Store, contracts: Mapping[str, Contract], mock_buyers_url: str
+) -> Blueprint:
     auditing = Blueprint("audit", __name__)
 
     @auditing.get(f"{PREFIX}/audit")
@@ -32,7 +35,8 @@ def blueprint(tenants: Tenants, journals: Journals, contracts: Mapping[str, Cont
             chosen = severities(request.args.getlist("severity"), contracts)
         except SeverityError as error:
             raise ProblemError(400, "Bad request", str(error)) from None
-        card = audit(tenant, journals.of(tenant.id), contracts, chosen)
+        attempts = attempts_at_own_receivers(store, tenant, mock_buyers_url)
+        card = audit(tenant, journals.of(tenant.id), contracts, chosen, attempts)
         return as_json(card) if wanted == "json" else Response(html(card), content_type="text/html; charset=utf-8")
 
     return auditing

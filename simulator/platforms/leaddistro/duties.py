@@ -10,8 +10,9 @@ from typing import Any
 from simulator.contract import duties_content, duties_linking, duties_repeats, duties_retries, duties_transport
 from simulator.contract.duty import Dialect, Duties, load_duties
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
-from simulator.platforms.leaddistro import signing
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
+from simulator.platforms.leaddistro import duties_receivers, signing
 from simulator.routing.model import Reason
 
 _NEEDLESS = frozenset({"first_name", "last_name", "name", "address", "city", "date_of_birth", "dob", "ssn"})
@@ -167,6 +168,7 @@ DUTIES = Duties(
         opaque_keys,
         own_campaigns,
         answers_in_the_body,
+        *duties_receivers.CHECKS,
         duties_content.ping_fields,
         duties_content.post_formats,
         duties_content.invented_values,

@@ -7,8 +7,9 @@ from typing import Any
 
 from simulator.contract.ledger import Ledger
 from simulator.contract.model import Journey
+from simulator.contract.sent import TAKEN, Sent
 from simulator.contract.spelling import TEST_TRIGGERS, meant
-from simulator.contract.traffic import TAKEN, History, Sent
+from simulator.contract.traffic import History
 from simulator.routing.fields import text_of
 from simulator.routing.model import Reason
 
@@ -25,8 +26,12 @@ _CONSENT = ("tcpa_consent", "tcpa_consent_date")
 
 def is_misdirected(history: History, ping: Sent) -> bool:
     """Whether the full lead of an accepted ping came to the ping's path."""
-    link = history.link(ping)
-    return bool(link) and link in history.issued_ids and not _NAMED.isdisjoint(ping.values)
+    first = history.issued_ids.get(history.link(ping))
+    return first is not None and first is not ping and first.ended <= ping.began and _is_full(ping)
+
+
+def _is_full(sent: Sent) -> bool:
+    return not _NAMED.isdisjoint(sent.values)
 
 
 def linked_posts(history: History, ledger: Ledger) -> None:
@@ -157,7 +162,7 @@ def endpoints(history: History, ledger: Ledger) -> None:
             ledger.met("D24")
         elif sent.journey is Journey.OFFER:
             ledger.broken("D24", "the full lead of an accepted ping at the form's path", ping, sent)
-        elif not _NAMED.isdisjoint(sent.values):
+        elif is_misdirected(history, sent):
             ledger.broken("D24", "the full lead of an accepted ping at the ping's path", ping, sent)
 
 
