@@ -46,7 +46,7 @@ function once(string $url, string $header, string $body): array
 /** The seconds that the platform asks for, else a back-off that doubles, with jitter. */
 function pause(string $asked, int $attempt): float
 {
-    return ctype_digit($asked) ? (float) $asked : 0.25 * 2 ** $attempt * mt_rand(80, 120) / 100;
+    return preg_match('/^\d+$/', $asked) ? (float) $asked : 0.25 * 2 ** $attempt * mt_rand(80, 120) / 100;
 }
 
 /** Pings without what names the consumer; posts only if a buyer wants the lead. */
