@@ -212,8 +212,14 @@ def schema() -> None:
 @main.command()
 @click.argument("name", required=False)
 @click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", help="Sandbox file.")
-@click.option("--format", "form", type=click.Choice(["markdown", "html", "schema", "openapi", "curl"]),
-              default="markdown", show_default=True, help="How to write it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "html", "schema", "openapi", "curl"]),
+    default="markdown",
+    show_default=True,
+    help="How to write it.",
+)
 @click.option("--schema", "form", flag_value="schema", help="The same as `--format schema`: one object by operation.")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, envvar="LEADSANDBOX_URL", show_envvar=True,
               help="Base URL that its curls and its OpenAPI document name.")  # fmt: skip

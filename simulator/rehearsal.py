@@ -17,7 +17,7 @@ from typing import Any
 from simulator.contract.model import Contract, Journey, Operation, words
 from simulator.platforms import CONTRACTS
 from simulator.routing.model import Reason
-from simulator.testing import Server, Tenant
+from simulator.testing import Server
 
 EXPIRED = "an expired ping"  # stands for the row by which each vendor words it
 SLOW = "slow"  # goes with the number of milliseconds

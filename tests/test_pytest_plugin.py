@@ -1,4 +1,4 @@
-"""The pytest plugin, as a project outside this repository uses it: with the wheel, in parallel, and at no cost unused."""
+"""The pytest plugin as a project outside this repository uses it: with the wheel, in parallel, free if unused."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from simulator.rehearsal import ACCEPT, SITUATIONS, Run, merged
+from simulator.testing import Server
 from tests.running import COMMAND, environment
 from tests.sandbox import Sandbox
 from tests.test_documents import got
@@ -135,7 +137,7 @@ def test_a_rehearsal_leaves_no_tenant_behind(built_in: Sandbox, tmp_path: Path) 
 
 
 def test_a_situation_that_cannot_happen_to_the_command_is_skipped(built_in: Sandbox, tmp_path: Path) -> None:
-    script = "import os, json, urllib.request as u; e = os.environ; u.urlopen(u.Request(e['LEADDISTRO_URL'] + '/api/v1/ingest', json.dumps({'flo_campaign_id': e['LEADDISTRO_CAMPAIGN_ID'], 'flo_supplier_id': e['LEADDISTRO_SUPPLIER_ID'], 'first_name': 'Jane', 'last_name': 'Doe', 'phone': '2125550123', 'email': 'jane@example.com', 'state': 'CA'}).encode(), {'x-api-key': e['LEADDISTRO_API_KEY'], 'Content-Type': 'application/json'}))"
+    script = f"import sys; sys.path.insert(0, {str(HERE)!r}); import careless_client as c; c.leaddistro(set())"
     done, card = rehearse(built_in, tmp_path, "--situation", "expired_ping", "--", sys.executable, "-c", script)
     assert done.returncode == 0, done.stderr
     assert "expired_ping  skipped" in done.stdout
@@ -211,3 +213,20 @@ def test_accept_is_the_first_situation_and_every_name_is_its_own() -> None:
     assert SITUATIONS[0] is ACCEPT
     assert len({item.name for item in SITUATIONS}) == len(SITUATIONS) == 8
     assert Path(COMMAND).name == "leadsandbox"
+
+
+PAGE = (HERE.parent / "docs" / "for-test-code.md").read_text("utf-8")
+
+
+def test_the_page_has_every_situation_with_its_meaning_in_order() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.partition("| situation |")[2].partition("\n\n")[0], re.MULTILINE)
+    assert [name for name, _ in rows] == [item.name for item in SITUATIONS]
+    for (_, told), item in zip(rows, SITUATIONS, strict=True):
+        assert told.startswith(item.meaning)
+
+
+def test_the_page_has_every_variable_that_a_command_finds(built_in: Sandbox) -> None:
+    tenant = Server(built_in.base_url).new_tenant()
+    tenant.delete()
+    documented = set(re.findall(r"`((?:LEADSANDBOX|PINGTREE|LEADDISTRO)_\w+)`", PAGE))
+    assert set(tenant.environment()) <= documented
