@@ -11,16 +11,16 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
+from simulator import timekeeping
 from simulator.configuration.loading import ConfigurationError
 from simulator.contract.account import Account, Source
 from simulator.events import Hub
-from simulator import timekeeping
 from simulator.store import Scope, Store
 from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant
-from simulator.webhooks import Courier
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
+from simulator.webhooks import Courier
 from simulator.welcome import Introduce
 
 Forgetting = Callable[[Tenant], int]
