@@ -296,7 +296,7 @@ def test_each_duty_of_a_receiver_is_graded_and_named_with_its_sentence() -> None
 
 
 def test_the_secret_stands_in_no_report() -> None:
-    with serving(lambda _: (200, {"echo": call.headers.get(SIGNATURE, ""), "secret": SECRET})) as server:
+    with serving(lambda call: (200, {"echo": call.headers.get(SIGNATURE, ""), "secret": SECRET})) as server:
         ended, results = examined("--url", server.url, "--secret", SECRET)
     assert SECRET not in json.dumps(results)
     assert SECRET not in ended.output
@@ -375,12 +375,12 @@ def test_a_buyer_that_takes_what_is_no_json_fails() -> None:
 
 
 def test_a_buyer_that_needs_its_keys_in_order_fails() -> None:
-    good = Bidder()
+    good, orders = Bidder(), []
 
     def orderly(call: Call) -> Answer:
-        lead = json.loads(call.body) if call.body.endswith(b"}") else {}
-        backwards = list(lead)[:1] == ["home_owner"]
-        return (400, None) if backwards else good(call)
+        if call.path.endswith("/ping") and call.body.endswith(b"}"):
+            orders.append([name for name in json.loads(call.body) if name in {"state", "zip_code"}])
+        return (400, None) if orders[-1] != orders[0] else good(call)
 
     assert bidding(orderly) == (1, {"BID-WRITING": "FAIL"})
 
