@@ -111,7 +111,7 @@ def _kills(proof: Mapping[str, Any] | None) -> dict[str, list[tuple[str, str]]]:
 
 def _ending(document: Mapping[str, Any]) -> str:
     return {
-        0: "All rows that apply are asserted",
+        0: "All rows that apply are asserted" if document["rows"] else "Nothing failed",
         1: "Not conforming",
         5: "Nothing was asked",
         10: "Green, but incomplete for this target",

@@ -46,6 +46,7 @@ def create(settings: Settings) -> Flask:
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
     tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
+    exchange.clear_away = tenancy.clear_away
     _take_in(tenancy, _default_tenant(settings, store))
     for name, document in store.saved_tenants():
         if name != DEFAULT:

@@ -175,6 +175,8 @@ def _settings(config: Path | None, host: str, port: int, db: str, threads: int, 
     from simulator.settings import LOOPBACK, Settings, default_database
 
     given = {name: value for name, value in more.items() if value}
+    if not str(given.get("control_token", "")).isascii():
+        raise click.UsageError("the control token travels in a header: use ASCII characters only")
     if host not in LOOPBACK and not given.get("control_token"):
         raise click.UsageError(f"on {host} everybody could use the control API: give it a --control-token")
     try:

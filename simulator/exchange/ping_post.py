@@ -122,6 +122,7 @@ class PingPostJourneys:
                     tx.add_lead(lead_record(call, decision))
                     return decision
             if full := tx.take(call.tenant.id, claims):
+                tx.release_persons(call.tenant.id, sale.lead_id)  # who was turned away may come again
                 decision = Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=sale.checks)
                 tx.settle_ping(sale.ping, _summary(decision))
                 return decision
