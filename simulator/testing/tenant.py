@@ -64,7 +64,7 @@ class Tenant:
         A tenant's link ids end in its own id, which may be left out.
         """
         for item in self.sources:
-            known = {item.id, item.name, item.name.removesuffix(f"_{self.id}")}
+            known = {item.id, item.name, item.name.removesuffix(f".{self.id}")}
             if platform in {"", item.platform} and (not name or name in known):
                 return item
         raise LookupError(f"tenant {self.id} has no source or supplier {name or 'of ' + platform!r}")
