@@ -79,7 +79,7 @@ def markdown(items: Iterable[PostingSpecification]) -> str:
 
 def _page(item: PostingSpecification) -> str:
     path = item.operation.path
-    header, _ = item.contract.admission.header(item.source, item.operation)
+    header, _ = item.contract.admission.header(item.source, item.operation) or ("no header", "")
     required = set(item.schema["required"])
     rows = [
         [f"`{name}`", "yes" if name in required else "no", _kind(schema)]

@@ -64,7 +64,8 @@ class Tenants:
             self._tenants[tenant.id] = tenant
             kept = {key: entry for key, entry in self._callers.items() if entry[0].id != tenant.id}
             for platform, account in tenant.accounts.items():
-                kept.update({(platform, _digest(name)): (tenant, name) for name in account.sources})
+                names = (*account.sources, *account.doors)
+                kept.update({(platform, _digest(name)): (tenant, name) for name in names})
             self._callers = kept  # swapped whole, so that a reader never sees half of it
 
     def remove(self, tenant_id: str) -> None:
@@ -78,7 +79,8 @@ class Tenants:
         if entry is None:
             return self._tenants[DEFAULT], None
         tenant, name = entry
-        return tenant, tenant.accounts[platform].sources[name]
+        account = tenant.accounts[platform]
+        return tenant, account.sources.get(name) or account.doors[name]
 
     @property
     def default(self) -> Tenant:

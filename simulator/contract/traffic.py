@@ -27,6 +27,7 @@ TAKEN = frozenset(
         *(Reason.DUPLICATE, Reason.UNSOLD, Reason.UNMATCHED),
     }
 )
+_READ_ANSWERS = frozenset({*_PINGS, Journey.CLICKS, None})  # what a client had to read in an answer
 UNREAD = frozenset({Reason.MALFORMED_BODY, Reason.WRONG_CONTENT_TYPE, Reason.BODY_TOO_LARGE})
 
 
@@ -128,7 +129,7 @@ def read(entry: Mapping[str, Any], journeys: Mapping[str, Journey]) -> Sent:
         masked=masked,
         mislabelled=mislabelled,
         values=_keys(request["body"]) if masked else _values(entry["method"], query, request),
-        answer=_object(entry["answer"]["body"]) if journey in _PINGS or journey is None else {},
+        answer=_object(entry["answer"]["body"]) if journey in _READ_ANSWERS else {},
         digest=request.get("digest", ""),
         credential=request.get("credential") or {},
         misplaced=request.get("misplaced") or (),
