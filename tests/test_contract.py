@@ -180,7 +180,9 @@ def least(reason: Reason) -> Decision:
 
 
 OFFERS = (
-    Offer("cl_001", "Title", "Description", "https://example.com/logo.png", "Go", "mobile", "https://example.com/offer"),
+    Offer(
+        "cl_001", "Title", "Description", "https://example.com/logo.png", "Go", "mobile", "https://example.com/offer"
+    ),
     Offer("cl/2", url="https://example.com/offer"),
 )
 
