@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
 
-.PHONY: sandbox test check lint types imports docs clean
+.PHONY: sandbox test check lint types imports docs conform load-smoke load clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -14,7 +14,7 @@ sandbox: $(READY)  ## Start the sandbox
 test: $(READY)  ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint types imports docs test  ## All that CI runs
+check: lint types imports docs test conform load-smoke  ## All that CI runs
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -28,6 +28,19 @@ imports: $(READY)
 
 docs: $(READY)  ## Generated pages are up to date
 	@$(BIN)/python docs/generate.py --check
+
+conform: $(READY)  ## The conformance suite against a sandbox of its own
+	@$(BIN)/leadsandbox conform
+
+load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, about ninety seconds
+	@for try in 1 2 3; do \
+	  $(BIN)/leadsandbox load lookup steady; code=$$?; \
+	  [ $$code -eq 21 ] || exit $$code; \
+	  echo "the machine was too busy for a verdict; again"; \
+	done; exit 21
+
+load: $(READY)  ## Every load scenario, about six minutes
+	@$(BIN)/leadsandbox load all
 
 # Made anew when the requirements change; a run that broke off leaves no stamp and is done again.
 $(READY): pyproject.toml constraints.txt

@@ -1,1 +1,1 @@
-"""The conformance suite: is every documented status code reached, and does each answer conform? A black box over HTTP."""
+"""The conformance suite: is every documented status code reached, does each answer conform? A black box."""

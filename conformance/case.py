@@ -26,9 +26,9 @@ class Lever(StrEnum):
 class Expect:
     """What the answer to a step must be. Exactly one status: a case that allows several can't be falsified.
 
-    `body` maps JSON pointers to exact values, `differs` to values that it must not be; `present` and `absent` are pointers. `headers` maps names to exact values,
-    `require` names headers that must be there, `forbid` those that must not. `bind` maps a name to a pointer whose value
-    later steps write as `${name}`.
+    `body` maps JSON pointers to exact values, `differs` to values that it must not be; `present` and `absent` are
+    pointers. `headers` maps names to exact values, `require` names headers that must be there, `forbid` those that
+    must not. `bind` maps a name to a pointer whose value later steps write as `${name}`.
     """
 
     row: str
@@ -45,12 +45,13 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request, or one move of the clock (`advance`, such as "301 s").
+    """One request, or one move of the clock (`advance`, such as "301 s"), or both: the clock first.
 
-    `account` is the role of the sender in the target; `credential` is `own`, `none`, `wrong`, a kind of the same account
-    (`post`) or another account's (`second:ping`). The body is a valid lead of the operation, changed by the account's
-    `variant` of that name and by `patch` (a value replaces, `drop` removes), or replaced by `raw`. `lead` names the
-    lead: steps with the same name send the same person. `times` sends so often at most, until one answer is as expected.
+    `account` is the role of the sender in the target; `credential` is `own`, `none`, `wrong`, a kind of the same
+    account (`post`) or another account's (`second:ping`). The body is a valid lead of the operation, changed by the
+    account's `variant` of that name and by `patch` (a value replaces, `drop` removes), or replaced by `raw`. `lead`
+    names the lead: steps with the same name send the same person. `times` sends so often at most, until one answer is
+    as expected.
     """
 
     operation: str = ""

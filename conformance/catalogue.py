@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from conformance.case import Case, Expect, Lever, Step
 from conformance.journey import Journey
+from simulator.contract.model import Contract
 from simulator.platforms import CONTRACTS
 
 _HERE = files("conformance")
@@ -37,6 +38,15 @@ def cases() -> tuple[Case, ...]:
     order = {row.id: place for contract in CONTRACTS.values() for place, row in enumerate(contract.rows)}
     platforms = list(CONTRACTS)
     return tuple(sorted(found, key=lambda case: (platforms.index(case.platform), order.get(case.id, len(order)))))
+
+
+def gaps(contracts: Mapping[str, Contract], known: Iterable[Case]) -> tuple[str, ...]:
+    """Return one line for each row without a case file of its name, and for each file without a row."""
+    named = {(case.platform, case.id) for case in known}
+    rows = {(platform, row.id) for platform, contract in contracts.items() for row in contract.rows}
+    bare = [f"{platform}: row {row_id} has no case" for platform, row_id in sorted(rows - named)]
+    stray = [f"{platform}: case {case_id} has no row" for platform, case_id in sorted(named - rows)]
+    return (*bare, *stray)
 
 
 @cache
@@ -82,7 +92,7 @@ def _implied(steps: tuple[Step, ...]) -> frozenset[Lever]:
 
 
 def _steps(entry: Mapping[str, Any]) -> Iterator[Step]:
-    """Yield one step for each patch of `each`; each sends a person of its own, or the same bad one would be two faults."""
+    """Yield one step for each patch of `each`; each sends a person of its own."""
     for number, patch in enumerate(entry.get("each", ({},))):
         yield _step(entry, entry.get("patch", {}) | patch, f"_{number}" if number else "")
 

@@ -1,4 +1,4 @@
-"""`leadsandbox conform`: reads options, words what goes wrong. The work is in `session.py`, the reports in their own files."""
+"""`leadsandbox conform`: reads options and words what goes wrong. The work is done in `session.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
 
 import click
 
@@ -22,7 +21,7 @@ from conformance.preflight import UnreachableError
 from conformance.results import Exit, RunResult
 from conformance.target_file import TargetFileError
 
-TARGET_HELP = "URL of a running leadsandbox, or a target file (TOML) of another server. Default: a sandbox that is started for the run."
+TARGET_HELP = "URL of a running leadsandbox, or a target file (TOML). Default: a sandbox started for the run."
 _ELSEWHERE = {"buyer": "conformance.buyer:buyer", "diff": "conformance.diff:diff"}
 """Sub-commands that live in modules of their own, imported when they are used."""
 
@@ -79,7 +78,7 @@ def _exists(place: str) -> bool:
 @click.option("--quiet", is_flag=True, help="No report on the terminal; the exit code says it all.")
 @click.option("--list", "listing", is_flag=True, help="List cases and journeys and ask nothing.")
 @click.pass_context
-def conform(  # fmt: skip
+def conform(
     ctx: click.Context,
     target: str,
     control_token: str,
@@ -98,7 +97,7 @@ def conform(  # fmt: skip
     \b
     Exit codes: 0 all asserted, 1 failed, 2 usage, 3 cannot start, 4 unreachable or another server,
     5 nothing ran, 10 green but incomplete for this target, 11 stale baseline, 13 self-test failed.
-    """
+    """  # noqa: D301  click wants the backspace
     if ctx.invoked_subcommand is not None:
         return
     if listing:
@@ -143,23 +142,18 @@ def _worded_errors() -> Iterator[None]:
     try:
         yield
     except (TargetFileError, baseline.BaselineError, CaseFileError) as error:
-        raise _Ended(str(error), Exit.USAGE) from error
+        raise _ended(str(error), Exit.USAGE) from error
     except (StartError, FormatsMissingError) as error:
-        raise _Ended(f"cannot start: {error}", Exit.CANNOT_START) from error
+        raise _ended(f"cannot start: {error}", Exit.CANNOT_START) from error
     except UnreachableError as error:
-        raise _Ended(str(error), Exit.UNREACHABLE) from error
+        raise _ended(str(error), Exit.UNREACHABLE) from error
     except OSError as error:
-        raise _Ended(f"{error.filename or 'a file'}: {error.strerror or error}", Exit.USAGE) from error
+        raise _ended(f"{error.filename or 'a file'}: {error.strerror or error}", Exit.USAGE) from error
 
 
-class _Ended(click.ClickException):
-    def __init__(self, message: str, code: Exit) -> None:
-        super().__init__(" ".join(message.split()))
-        self.code = code
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        super().show(file)
-        raise SystemExit(int(self.code))  # click's own code is one for all
+def _ended(message: str, code: Exit) -> click.exceptions.Exit:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    return click.exceptions.Exit(int(code))
 
 
 def _write(run: RunResult, files: dict[str, Path | None]) -> None:

@@ -64,7 +64,7 @@ class Client:
     """One connection pool to one server. `pause` waits so many seconds; `secrets` maps a credential to its name."""
 
     base_url: str
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     secrets: Mapping[str, str] = field(default_factory=dict)
     pause: Callable[[float], None] = time.sleep
     sent: int = 0

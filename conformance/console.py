@@ -1,4 +1,4 @@
-"""The run as lines for a terminal: progress, a line per row, and for each failure all that one needs to look into it."""
+"""The run as lines for a terminal: progress, a line per row, and for each failure all that one needs to see why."""
 
 from __future__ import annotations
 
@@ -124,6 +124,8 @@ def _summary(run: RunResult) -> Iterator[str]:
         f"rows: {declared} declared, {_count(run, 'cased')} cased, {_count(run, 'observed')} observed, "
         f"{run.achieved} asserted; possible on this target {run.possible}, achieved {run.achieved}"
     )
+    if not run.complete:
+        yield "a partial run: only some cases were asked"
     yield f"{run.requests} requests in {run.seconds:.1f} s. {_ENDINGS.get(run.exit_code, '')}"
 
 

@@ -1,4 +1,4 @@
-"""The sandbox's own side, as the suite uses it: tenants, clock, what buyers received. Only for targets with that lever."""
+"""The sandbox's own side, as the suite uses it: tenants, clock, what buyers received. Judges nothing."""
 
 from __future__ import annotations
 
@@ -62,6 +62,10 @@ class Control:
         """Return what the sandbox shows of a tenant: `leads`, `pings`, `deliveries`, `requests`."""
         more = "".join(f"&{name}={quote(value)}" for name, value in filters.items())
         return self._json("GET", f"{what}?tenant={quote(tenant)}{more}")
+
+    def journal(self, request_id: str) -> dict[str, Any]:
+        """Return what the sandbox wrote down about one request, whichever tenant's; `row_id` is the row it meant."""
+        return self._json("GET", f"requests/{quote(request_id)}")
 
     def received(self, platform: str, tenant: str, buyer: str) -> list[dict[str, Any]]:
         """Return what a mock buyer received, oldest first."""

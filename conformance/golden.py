@@ -22,7 +22,7 @@ List = Mapping[str, Mapping[str, Any]]
 
 
 def written() -> List:
-    """Return the list as it is kept: platform to `rows` (row id to "operation HTTP code") and `required` (schema to pointers)."""
+    """Return the list as it is kept: platform to `rows` (id to "operation HTTP code") and `required` (to pointers)."""
     found: List = json.loads(files("conformance").joinpath("golden.json").read_text("utf-8"))
     return found
 

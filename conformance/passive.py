@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,8 @@ class Validator:
         kept = tuple(row_id for row_id, found in faults.items() if not found)
         if kept:
             return Judgement(kept)
-        nearest = min(faults, key=lambda row_id: len(faults[row_id]))
+        said = set(_words(body))
+        nearest = min(with_status, key=lambda row: (row.code not in said, len(faults[row.id]))).id
         return Judgement((), tuple(f"{nearest}: {fault}" for fault in faults[nearest]), _all_ours(with_status))
 
     def faults(self, ground: Ground, row: Row, body: Any) -> tuple[str, ...]:
@@ -96,6 +97,15 @@ def content_problems(headers: Mapping[str, str], raw: bytes) -> tuple[str, ...]:
     except ValueError as error:
         return (f"the body is no JSON: {error}",)
     return ()
+
+
+def _words(body: Any) -> Iterator[str]:
+    """Yield the texts of a body: the row whose code is among them is the one that was meant."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, Mapping):
+        for value in body.values():
+            yield from _words(value)
 
 
 def _place(error: ValidationError) -> str:

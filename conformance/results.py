@@ -155,7 +155,10 @@ class Stale:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A whole run. `target` is the redacted configuration that it ran with; `started` is ISO 8601, UTC."""
+    """A whole run. `target` is the redacted configuration that it ran with; `started` is ISO 8601, UTC.
+
+    `self_test` is the kill matrix (`mutants/outcome.py`), None when the suite was not tested.
+    """
 
     target: Mapping[str, object]
     started: str
@@ -167,6 +170,7 @@ class RunResult:
     requests: int
     stale: tuple[Stale, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    self_test: Mapping[str, object] | None = None
 
     @property
     def possible(self) -> int:

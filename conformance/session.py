@@ -118,13 +118,13 @@ def _day(now: datetime) -> date:
 
 
 def _listed(done: Done) -> list[CaseResult]:
-    """Hold the contract against the golden list; a result only when they differ."""
-    differences = golden.differences(CONTRACTS)
+    """Hold contract, golden list and cases against each other; a result only when they differ."""
+    differences = (*golden.differences(CONTRACTS), *catalogue.gaps(CONTRACTS, catalogue.cases()))
     if not differences:
         return []
     result = CaseResult(
         id="GOLDEN",
-        title="The contract has every row and every required key of the golden list",
+        title="Contract, golden list and cases agree",
         platform="",
         kind=Kind.PASSIVE,
         verifies=("GOLDEN",),

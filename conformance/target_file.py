@@ -135,4 +135,5 @@ def _account(
         for name, item in entry.get("variants", {}).items()
     }
     name = entry.get("name", "") or entry.get("id", "")
-    return Account(role, entry.get("id", name), name, credentials, entry.get("lead", {}), variants)
+    own = {"source_unique_id": name} | entry.get("arguments", {})
+    return Account(role, entry.get("id", name), name, credentials, entry.get("lead", {}), variants, own)

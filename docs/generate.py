@@ -12,6 +12,7 @@ sys.path.insert(0, str(FOLDER))  # for whoever loads this file by its path, as t
 
 import cli_page  # noqa: E402
 import configuration_page  # noqa: E402
+import duties_page  # noqa: E402
 import readings_page  # noqa: E402
 import triggers_page  # noqa: E402
 
@@ -21,6 +22,7 @@ from simulator.platforms import CONTRACTS  # noqa: E402
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page.page,
     "configuration.md": configuration_page.page,
+    "duties.md": duties_page.page,
     "readings.md": readings_page.page,
     "triggers.md": triggers_page.page,
     "status-codes.md": lambda: status_codes_page(CONTRACTS),

@@ -50,7 +50,7 @@ def page() -> str:
         *_table(("trigger", "changes", "meaning"), kinds),
         "\n## Reserved values\n",
         *_table(("field and value", "trigger", "meaning"), values),
-        "\n## Rows\n\nEvery row of the status tables, by its id. A row of another reading than the one in force is answered too.\n",
+        "\n## Rows\n\nEvery row of the status tables, by its id; a row of another reading than the one in force too.\n",
         *_table(("trigger", "operation", "HTTP", "meaning"), rows),
     ]
     return "\n".join(parts) + "\n"

@@ -143,7 +143,7 @@ h2 span {{ font-size: .8em; padding: .1em .5em; border-radius: .3em; border: 2px
 dl {{ display: grid; grid-template-columns: max-content auto; gap: 0 1rem; }} dd {{ margin: 0; }}
 </style></head>
 <body><h1>Load test of {target}</h1>
-<p>Bars of time are seconds after the start of each run. "Accepted" and "429" stand where their answer was received, so
+<p>Times are seconds after the start of each run. "Accepted" and "429" stand where their answer was received, so
 that a correct limiter may show more than its burst in one second; the verdict counts what the intervals prove.</p>
 {body}</body></html>
 """

@@ -26,7 +26,7 @@ from simulator.settings import Settings
 from simulator.store import Store
 from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import control, faults, observation, state, vendor_api
+from simulator.web import audit, control, faults, observation, state, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
@@ -57,6 +57,7 @@ def create(settings: Settings) -> Flask:
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
         observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
+        audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
     ]
     reloader = _reloader(settings, tenancy, hub)
     control.register(

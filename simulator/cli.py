@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from simulator.auditing_cli import audit
 from simulator.observing_cli import explain, logs
 
 FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
@@ -50,6 +51,7 @@ def main() -> None:
       leadsandbox check FILE      check a sandbox file of your own
       leadsandbox logs            what was asked and answered
       leadsandbox explain ID      why a request got its answer
+      leadsandbox audit           what your own requests get wrong
 
     \b
     Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
@@ -231,11 +233,22 @@ def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
 @click.argument("operation", type=click.Choice(["ping", "post", "form", "ingest"]))
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, envvar="LEADSANDBOX_URL", show_envvar=True,
               help="Base URL of a running sandbox.")  # fmt: skip
+@click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
+              help="Its control token, if it asks for one.")  # fmt: skip
 @click.option("--platform", type=click.Choice(["pingtree", "leaddistro"]), help="Needed for `ping` at Lead Distro AI.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many leads.")
 @click.option("--seed", type=int, help="Make the same leads again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per answer.")
-def send(*, operation: str, url: str, platform: str | None, count: int, seed: int | None, as_json: bool) -> None:
+def send(
+    *,
+    operation: str,
+    url: str,
+    control_token: str,
+    platform: str | None,
+    count: int,
+    seed: int | None,
+    as_json: bool,
+) -> None:
     """Send fake leads to a running sandbox and print its answers.
 
     The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first.
@@ -245,7 +258,7 @@ def send(*, operation: str, url: str, platform: str | None, count: int, seed: in
     if operation not in sending.operations(platform):
         raise click.UsageError(f"{platform} has no operation {operation!r}; leave out --platform, or choose the other")
     try:
-        sender = sending.Sender(url, operation, platform)
+        sender = sending.Sender(url, operation, platform, control_token)
         with _progress(count, quiet=as_json) as step:
             for line in sender.lines(count, seed, as_json=as_json):
                 step()
@@ -257,6 +270,7 @@ def send(*, operation: str, url: str, platform: str | None, count: int, seed: in
 
 main.add_command(logs)
 main.add_command(explain)
+main.add_command(audit)
 
 
 @main.command("version")

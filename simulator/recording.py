@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import orjson
 
 from simulator import masking
+from simulator.contract import credentials
 from simulator.contract.account import Account, Received
 from simulator.contract.model import Contract, Row
 from simulator.events import Hub
@@ -47,6 +50,7 @@ class Recorder:
         self._mask_bodies = mask_bodies
         self._known: dict[str, _Known] = {}
         self._rows: dict[int, tuple[Row, orjson.Fragment]] = {}
+        self._key = os.urandom(16)  # so that a digest tells nobody what was sent
 
     def answered(
         self, contract: Contract, operation: str, received: Received, answer: Answer, body: bytes, started: float
@@ -55,8 +59,8 @@ class Recorder:
         seconds = time.monotonic() - started
         tenant, row = answer.tenant, answer.row
         document = _document(contract, operation, answer, seconds)
-        document["row"] = self._row(answer.row)
-        blob = self._blob(received, answer, body, document)
+        document |= {"row": self._row(answer.row), "began": round(started, 6)}
+        blob = self._blob(contract, received, answer, body, document)
         label = Label(answer.at, contract.platform, operation, row.id, row.http, answer.source_id, received.method)
         request_id = self._journals.of(tenant.id).record(label, blob)
         self._metrics.answered(contract.platform, operation, row.id, row.http, seconds)
@@ -80,12 +84,16 @@ class Recorder:
             self._hub.end(tenant.id)
         return gone
 
-    def _blob(self, received: Received, answer: Answer, body: bytes, document: dict[str, Any]) -> bytes:
+    def _blob(
+        self, contract: Contract, received: Received, answer: Answer, body: bytes, document: dict[str, Any]
+    ) -> bytes:
         found = self._secrets(answer.tenant).found_in(*_searched(received))
         size = len(received.body)
+        evidence = self._evidence(contract, received, answer, found)
         if found:
             received = _clean(received, found)
         document |= self._exchanged(received, size, answer, body)
+        document["request"] |= evidence
         blob = orjson.dumps(document, default=str)
         if self._mask_bodies:
             named = {document["campaign_id"], document["lead_id"], document["transaction_id"]}
@@ -107,6 +115,17 @@ class Recorder:
                 **_cut(body.decode("utf-8", "replace"), len(body)),
             },
         }
+
+    def _evidence(self, contract: Contract, received: Received, answer: Answer, found: Sequence[str]) -> dict[str, Any]:
+        """Return what duties ask of a request that what is kept of it does not tell: no secret, no value."""
+        told: dict[str, Any] = {"digest": _digest(received, self._key)}
+        if contract.duties is not None:
+            account = answer.tenant.accounts[contract.platform]
+            source = account.sources.get(contract.admission.caller(received))
+            told["credential"] = credentials.facts(received, account, source, contract.duties.dialect, answer.at)
+        if found and (places := _places(received, found)):
+            told["misplaced"] = places
+        return told | {"masked": True} if self._mask_bodies else told
 
     def _row(self, row: Row) -> orjson.Fragment:
         """Return what a row is, as JSON that is made once."""
@@ -134,6 +153,26 @@ def _searched(received: Received) -> tuple[bytes, list[bytes]]:
         else:
             other.append(value)
     return b"\n".join(("\n".join(other).encode(), received.query, received.body)), presented
+
+
+def _digest(received: Received, key: bytes) -> str:
+    """Return what is equal for equal requests with equal credentials, and says nothing else."""
+    credential = "\n".join(received.headers.get(name, "") for name in sorted(masking.SECRET_HEADERS))
+    head = f"{received.method}\n{received.path}\n{received.headers.get('content-type', '')}\n{credential}\n"
+    whole = b"\0".join((head.encode("utf-8", "replace"), received.query, received.body))
+    return blake2b(whole, key=key, digest_size=12).hexdigest()
+
+
+def _places(received: Received, found: Sequence[str]) -> list[str]:
+    """Return where credentials stand that should not be there."""
+    other = "\n".join(value for name, value in received.headers.items() if name not in masking.SECRET_HEADERS)
+    texts = {
+        "path": received.path,
+        "query": received.query.decode("latin-1"),
+        "body": received.body.decode("utf-8", "replace"),
+        "headers": other,
+    }
+    return [place for place, text in texts.items() if any(secret in text for secret in found)]
 
 
 def _clean(received: Received, found: list[str]) -> Received:

@@ -31,18 +31,19 @@ def operations(platform: str | None) -> frozenset[str]:
 class Sender:
     """One kind of request, with the credentials that the sandbox itself tells."""
 
-    def __init__(self, url: str, operation: str, platform: str | None) -> None:
+    def __init__(self, url: str, operation: str, platform: str | None, control_token: str) -> None:
         self._url = url.rstrip("/")
         self._operation = operation
         self._platform = platform or ("leaddistro" if operation == "ingest" else "pingtree")
         self._session = requests.Session()
         self._session.trust_env = False  # leads go to the sandbox, through no proxy
         self._outcomes: Counter[str] = Counter()
-        self._source = self._first_source()
+        self._source = self._first_source(control_token)
 
-    def _first_source(self) -> Mapping[str, Any]:
+    def _first_source(self, control_token: str) -> Mapping[str, Any]:
+        headers = {"Authorization": f"Bearer {control_token}"} if control_token else {}
         try:
-            welcome = self._session.get(f"{self._url}/__sandbox/welcome", timeout=TIMEOUT).json()
+            welcome = self._session.get(f"{self._url}/__sandbox/welcome", headers=headers, timeout=TIMEOUT).json()
             [sources] = welcome["platforms"][self._platform].values()
             found: Mapping[str, Any] = sources[0]
         except (requests.RequestException, LookupError, ValueError) as error:

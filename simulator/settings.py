@@ -21,7 +21,8 @@ class Settings:
     `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
     host and port are the public address in either case.
 
-    `strict` leaves the sandbox's own headers out of the vendors' answers. `journal_entries` and `journal_bytes` bound the journal of each tenant.
+    `strict` leaves the sandbox's own headers out of the vendors' answers. `journal_entries` and `journal_bytes` bound
+    the journal of each tenant.
     `boot` is a nonce that only this start knows, for telling it from another server on the same port.
     """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import requests
 import yaml
 
+from tests.running import sandbox as started
 from tests.sandbox import Sandbox, eventually, running
 from tests.tenant import Tenant
 
@@ -143,7 +146,9 @@ def test_a_regenerated_token_replaces_the_old_one_at_once(tenant: Tenant) -> Non
 
 def test_a_rotated_supplier_key_replaces_the_old_one_at_once(tenant: Tenant) -> None:
     [supplier, *_] = tenant.welcome["platforms"]["leaddistro"]["suppliers"]
-    renewed = tenant.control("POST", "credentials/regenerate", {"platform": "leaddistro", "owner": supplier["id"]}).json()
+    renewed = tenant.control(
+        "POST", "credentials/regenerate", {"platform": "leaddistro", "owner": supplier["id"]}
+    ).json()
     assert tenant.say("leaddistro ingest").status_code == 401
     assert tenant.say("leaddistro ingest", headers={"x-api-key": renewed["credential"]}).status_code == 201
 
@@ -199,3 +204,30 @@ def test_a_sandbox_file_is_put_in_force_when_it_changes_and_a_bad_one_is_not(tmp
         assert sandbox.source().ping().status == 401
         welcome = requests.get(f"{sandbox.base_url}/__sandbox/welcome", timeout=TIMEOUT).json()
         assert welcome["platforms"]["pingtree"]["sources"][0]["name"] == "lnk_renamed"
+
+
+def test_a_control_token_closes_the_control_api_and_nothing_else() -> None:
+    with started("--db", ":memory:", "--control-token", "not-a-secret", "--strict") as sandbox:
+        url = f"{sandbox.base_url}/__sandbox/tenants"
+
+        def status(**headers: str) -> int:
+            return requests.get(url, headers=headers, timeout=TIMEOUT).status_code
+
+        assert [status(), status(Authorization="Bearer wrong"), status(Authorization="not-a-secret")] == [401, 401, 401]
+        assert status(Authorization="Bearer not-a-secret") == 200
+        assert requests.get(f"{sandbox.base_url}/healthz", timeout=TIMEOUT).status_code == 200
+        answer = requests.post(f"{sandbox.base_url}/api/v1/ping", json={}, timeout=TIMEOUT)
+        assert answer.json()["error"] == "unauthorized", "the vendor's answer, not ours"
+        assert not [name for name in answer.headers if name.lower().startswith("x-sandbox")], "a strict profile"
+        listed = "\0".join(
+            Path(f"/proc/{pid}/cmdline").read_text() for pid in sandbox.tree() if pid != sandbox.process.pid
+        )
+        assert "not-a-secret" not in listed
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_open_address_needs_a_control_token(host: str) -> None:
+    command = [sys.executable, "-m", "simulator", "up", "--host", host, "--port", "0", "--db", ":memory:"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert ended.returncode == 2
+    assert "--control-token" in ended.stderr

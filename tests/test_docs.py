@@ -173,7 +173,7 @@ def test_every_option_and_variable_of_a_command_is_in_its_section(name: str, com
     assert section
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
-            assert f"| `{parameter.opts[0]}` |" in section
+            assert f"| `{parameter.opts[0]}`" in section
             assert str(parameter.envvar or "") in section
             assert parameter.help, f"{name} {parameter.opts[0]} has no help"
 

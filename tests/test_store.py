@@ -124,9 +124,7 @@ def at_once(threads: int, work: Callable[[int], R]) -> list[R]:
     return results
 
 
-def claim(
-    store: Store, lead_id: str, *keys: str, at: datetime = NOW, cutoff: datetime = CUTOFF
-) -> str | None:
+def claim(store: Store, lead_id: str, *keys: str, at: datetime = NOW, cutoff: datetime = CUTOFF) -> str | None:
     with store.transaction() as tx:
         original = tx.claim_persons("t1", "campaign_1", keys, lead_id=lead_id, at=at, cutoff=cutoff)
     return original.lead_id if original else None
@@ -193,9 +191,7 @@ def test_a_refused_claim_names_the_original_and_keeps_none_of_its_keys(store: St
     with store.transaction() as tx:
         assert tx.set_person_buyer("t1", "lead_1", "buyer_9") == 1
         # "email:2" is claimed before "phone:1" is found taken, and must be undone; the lead itself is kept.
-        refused = tx.claim_persons(
-            "t1", "campaign_1", ["phone:1", "email:2"], lead_id="lead_2", at=NOW, cutoff=CUTOFF
-        )
+        refused = tx.claim_persons("t1", "campaign_1", ["phone:1", "email:2"], lead_id="lead_2", at=NOW, cutoff=CUTOFF)
         tx.add_lead(a_lead("lead_2", status="DUPLICATE"))
     assert refused is not None
     assert (refused.lead_id, refused.buyer_id, refused.at) == ("lead_1", "buyer_9", NOW)
@@ -346,9 +342,7 @@ def test_a_lead_is_read_as_it_was_written(store: Store) -> None:
 def test_leads_are_listed_newest_first_by_page_and_by_filter(store: Store) -> None:
     with store.transaction() as tx:
         for n in range(5):
-            tx.add_lead(
-                a_lead(f"lead_{n}", phone=f"212555010{n}", status="UNMATCHED" if n % 2 else "ACCEPTED")
-            )
+            tx.add_lead(a_lead(f"lead_{n}", phone=f"212555010{n}", status="UNMATCHED" if n % 2 else "ACCEPTED"))
         tx.add_lead(a_lead("lead_9", tenant="t2"))
     names = [each.id for each in store.leads("t1", limit=2)]
     assert names == ["lead_4", "lead_3"]
@@ -661,9 +655,7 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert "database of something else" in refusal(path)
 
 
-@pytest.mark.parametrize(
-    ("change", "named"), [("UPDATE meta SET value = '99'", "99"), ("DELETE FROM meta", "unknown")]
-)
+@pytest.mark.parametrize(("change", "named"), [("UPDATE meta SET value = '99'", "99"), ("DELETE FROM meta", "unknown")])
 def test_a_store_of_another_version_is_refused(tmp_path: Path, change: str, named: str) -> None:
     path = tmp_path / "store.db"
     Store.open(path).close()
@@ -693,7 +685,5 @@ def test_every_statement_can_be_worded_for_postgresql(module: object) -> None:
     assert statements
     for statement in statements:
         compiled = statement.compiled(dialect)
-        assert re.search(r"\?|:[a-z]", compiled.sql.replace("::", "")) is None, (
-            "a parameter style of SQLite's"
-        )
+        assert re.search(r"\?|:[a-z]", compiled.sql.replace("::", "")) is None, "a parameter style of SQLite's"
         assert "tenant" in compiled.sql

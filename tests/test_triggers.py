@@ -123,7 +123,9 @@ def test_a_fault_of_one_source_leaves_the_others_alone(tenant: Tenant) -> None:
     tenant.control("DELETE", "faults")
 
 
-@pytest.mark.parametrize("document", [{"trigger": "no_such"}, {}, {"trigger": "hang", "count": 0}, {"trigger": "hang", "x": 1}])
+@pytest.mark.parametrize(
+    "document", [{"trigger": "no_such"}, {}, {"trigger": "hang", "count": 0}, {"trigger": "hang", "x": 1}]
+)
 def test_a_fault_that_cannot_be_is_refused_with_problem_details(tenant: Tenant, document: dict[str, Any]) -> None:
     refused = tenant.control("POST", "faults", document)
     assert refused.status_code == 400

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from conformance.journey import Journey
-from conformance.journeys import auctions, gates, readings_leaddistro, readings_pingtree, tokens, webhooks
+from conformance.journeys import auctions, gates, readings_leaddistro, readings_pingtree, rules, tokens, webhooks
 
 ALL: tuple[Journey, ...] = (
     *auctions.ALL,
     *gates.ALL,
+    *rules.ALL,
     *tokens.ALL,
     *webhooks.ALL,
     *readings_pingtree.ALL,

@@ -19,7 +19,7 @@ AT_ONCE = 6
 
 
 def tell(stage: Stage, operation: str, row: str, http: int, **more: Any) -> Answer:
-    """Send one request and expect one row. `more` is a step's: account, lead, patch, …; `body` and `bind` the expectation's."""
+    """Send one request and expect one row. `more` is a step's (account, lead, patch, …) or the expectation's."""
     named = {name: more.pop(name) for name in ("body", "bind", "present", "absent", "require") if name in more}
     answer = stage.play(Step(operation=operation, expect=Expect(row=row, http=http, **named), **more))
     if answer is None:

@@ -50,7 +50,7 @@ def a_ping_token_lives_thirty_minutes(stage: Stage) -> None:
 @journey(
     "INV-PING-PRICE",
     LEADDISTRO,
-    ("INV-PING-PRICE", "LD-PING-200-BIDS", "LD-LOOK-200"),
+    ("INV-PING-PRICE", "LD-PING-200-BIDS", "LD-ING-201-ACCEPTED", "LD-LOOK-200"),
     readings={"ping_bids": "on", "ping_bids_key": "bids", "ping_price": "locked"},
 )
 def the_ping_price_binds(stage: Stage) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from conformance.mutants.model import Ask, Got, Mutant, Scene, Sent, Tampering
-from conformance.mutants.recognising import is_row
+from conformance.catalogue import journeys
+from conformance.mutants.recognising import has_twin, is_really, is_row
 from conformance.mutants.schema_parts import Part, changed, dropped, parts, with_unknown
 from simulator.contract.model import Contract, Row
 
@@ -25,24 +26,40 @@ def mutants(contract: Contract) -> Iterator[Mutant]:
 
 
 def _of_row(contract: Contract, row: Row) -> Iterator[Mutant]:
-    for kind, what, says, change in _changes(contract, row):
-        name = f"{row.id}/{kind}" + (f"/{what}" if what else "")
-        yield Mutant(name, kind, contract.platform, f"{row.id}: {says}", (row.id,), _tampering(row, change))
+    """Yield what is wrong with a row's answer, and with its body under the other readings that a journey asks under."""
+    schemas = contract.schemas[row.operation]
+    usual = (*_status(contract, row), *_wire(row), *_body(contract, row, schemas[row.id]))
+    for change in usual:
+        yield _mutant(contract, row, row.id, change)
+    for key, schema in schemas.items():
+        if key.partition("@")[0] == row.id and key != row.id and _is_asked(row, key.partition("@")[2]):
+            for change in _body(contract, row, schema):
+                yield _mutant(contract, row, key, change)
 
 
-def _tampering(row: Row, change: Change) -> Callable[[Scene], Tampering]:
+def _mutant(contract: Contract, row: Row, key: str, made: tuple[str, str, str, Change]) -> Mutant:
+    kind, what, says, change = made
+    name = f"{key}/{kind}" + (f"/{what}" if what else "")
+    return Mutant(name, kind, contract.platform, f"{key}: {says}", (row.id,), _tampering(row, key, change))
+
+
+def _is_asked(row: Row, reading: str) -> bool:
+    """Whether a journey claims a row under a reading; the golden list alone keeps the other bodies."""
+    name, _, value = reading.partition("=")
+    return any(row.id in item.verifies and item.readings.get(name) == value for item in journeys())
+
+
+def _tampering(row: Row, key: str, change: Change) -> Callable[[Scene], Tampering]:
     def tamper(sent: Sent, ask: Ask) -> Got:
         got = ask(sent)
-        return change(got) if is_row(row, sent, got) else got
+        meant = is_row(row, sent, got, key) and (not has_twin(row) or is_really(row, got, ask))
+        return change(got) if meant else got
 
     return lambda _scene: tamper
 
 
-def _changes(contract: Contract, row: Row) -> Iterator[tuple[str, str, str, Change]]:
-    """Yield (kind, what, sentence, change) of every way in which a row's answer is made wrong."""
-    schema = contract.schemas[row.operation][row.id]
-    yield from _status(contract, row)
-    yield from _wire(row)
+def _body(contract: Contract, row: Row, schema: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Change]]:
+    """Yield (kind, what, sentence, change) of every way in which a row's body is made wrong."""
     for part in parts(schema):
         yield from _part(part)
     yield from _other_code(contract, row, schema)
@@ -99,7 +116,8 @@ def _part(part: Part) -> Iterator[tuple[str, str, str, Change]]:
 
 
 def _set(part: Part, value: Any) -> Change:
-    return _at(lambda body: changed(body, part.place, value))
+    # A key that need not be there is put there: whatever it is, it may not be that.
+    return _at(lambda body: changed(body, part.place, value, anew=not part.required))
 
 
 def _other_type(value: Any, schema: Mapping[str, Any]) -> bool:
@@ -131,6 +149,7 @@ def _at(edit: Callable[[Any], Any]) -> Change:
 
     def change(got: Got) -> Got:
         body = got.parsed()
-        return got if body is None else got.with_json(edit(body))
+        edited = edit(body)
+        return got if body is None or edited == body else got.with_json(edited)
 
     return change

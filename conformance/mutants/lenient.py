@@ -107,7 +107,7 @@ def _fields(contract: Contract, operation: Operation) -> Iterator[Mutant]:
     for field in checked_fields(contract, operation):
         yield _field("format", contract, operation, field, bad, _formatted(request["properties"][field], field))
     missing = rows_that_answer(contract, operation, Reason.MISSING_FIELD)
-    for field in required_fields(contract, operation):
+    for field in (name for name in required_fields(contract, operation) if name not in _OTHERWISE):
         yield _field("missing", contract, operation, field, missing, _given(field))
     says = f"{operation.name} accepts a body that cannot be read"
     name = f"{operation.prefix}/unreadable"

@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.mutants.lenient import rows_that_answer
 from conformance.mutants.model import Ask, Got, Made, Mutant, Scene, Sent, Tampering
-from conformance.mutants.recognising import accounts, is_row, name_in, operation_of, rows, sender, values_of
+from conformance.mutants.recognising import accounts, has_twin, is_really, is_row, name_in, operation_of, rows, values_of
 from conformance.mutants.repairing import credential, good_lead, with_values
 from simulator.contract.model import Operation
 from simulator.platforms import CONTRACTS
@@ -22,12 +22,14 @@ _TOKENS = {
     "invalid": ("a ping_id that nobody signed", Reason.PING_INVALID),
 }
 _POSTS = {
+    "missing": ("a post without a transaction id", ("PT-POST-400-MISSING",)),
     "unknown": ("a post without a ping", ("PT-POST-400-RULE",)),
     "rejected": ("a post of a rejected ping", ("PT-POST-400-RULE",)),
     "foreign": ("a post of another source's ping", ("INV-FOREIGN-PING",)),
     "used": ("a second post of one ping", ("INV-ONE-SALE",)),
     "expired": ("a post of an expired ping", ("INV-PING-EXPIRES",)),
 }
+_REFUSALS = ("PT-POST-400-RULE", "PT-POST-400-MISSING")
 
 
 def mutants() -> Iterator[Mutant]:
@@ -69,6 +71,8 @@ class Books:
 
     def fate(self, name: str, transaction_id: str) -> str:
         """Return why a post of this source is refused, as far as the books say."""
+        if not transaction_id:
+            return "missing"
         if transaction_id not in self.owner:
             return "unknown"
         if self.owner[transaction_id] != name:
@@ -89,7 +93,7 @@ def _posts(fate: str) -> Made:
             if operation is None:
                 return got
             wanted = str(values_of(sent).get("transaction_id", ""))
-            refused = operation.name == "post" and is_row(rows()["PT-POST-400-RULE"], sent, got)
+            refused = operation.name == "post" and any(is_row(rows()[row_id], sent, got) for row_id in _REFUSALS)
             if refused and books.fate(name_in(sent, operation), wanted) == fate:
                 return _sold_after_all(scene, sent, ask, wanted)
             books.note(operation, sent, got)
@@ -200,7 +204,8 @@ def _under(row_id: str, key: str) -> Made:
     def made(scene: Scene) -> Tampering:
         def tamper(sent: Sent, ask: Ask) -> Got:
             got = ask(sent)
-            if not is_row(rows()[row_id], sent, got):
+            row = rows()[row_id]
+            if not is_row(row, sent, got) or (has_twin(row) and not is_really(row, got, ask)):
                 return got
             document = got.parsed()
             document.get("data", document)[key] = scene.people.fresh_id()
@@ -209,6 +214,3 @@ def _under(row_id: str, key: str) -> Made:
         return tamper
 
     return made
-
-
-__all__ = ["mutants", "sender"]

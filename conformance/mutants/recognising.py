@@ -11,10 +11,12 @@ from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
 
-from conformance.mutants.model import Got, Scene, Sent
+from conformance.mutants.model import Ask, Got, Scene, Sent
 from conformance.target import Account
 from simulator.contract.model import ANY_OPERATION, Contract, Operation, Row
 from simulator.platforms import CONTRACTS
+
+CONTROL = "/__sandbox"
 
 
 def operation_of(sent: Sent, platform: str) -> Operation | None:
@@ -38,8 +40,11 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("([^/]+)".join(re.escape(part) for part in parts))
 
 
-def is_row(row: Row, sent: Sent, got: Got) -> bool:
-    """Whether an answer has a row's operation and status and keeps one of its schemas, under whatever reading."""
+def is_row(row: Row, sent: Sent, got: Got, key: str = "") -> bool:
+    """Whether an answer has a row's operation and status and keeps its schema.
+
+    `key` names the schema (`<row id>@<reading>`); without it any of the row's will do.
+    """
     platform = _platform(row)
     if got.status != row.http:
         return False
@@ -47,7 +52,21 @@ def is_row(row: Row, sent: Sent, got: Got) -> bool:
     if (operation.name if operation else ANY_OPERATION) != row.operation:
         return False
     body = got.parsed()
-    return any(validator.is_valid(body) for validator in validators(row.id))
+    return any(validator.is_valid(body) for name, validator in validators(row.id).items() if key in {"", name})
+
+
+@cache
+def has_twin(row: Row) -> bool:
+    """Whether another row is answered in the same way, so that the answer alone does not tell which it is."""
+    alike = [other for other in _platform(row).rows_of(row.operation) if (other.http, other.code) == (row.http, row.code)]
+    return len(alike) > 1
+
+
+def is_really(row: Row, got: Got, ask: Ask) -> bool:
+    """Ask the sandbox which row its answer was."""
+    request_id = got.header("X-Sandbox-Request-Id")
+    told = ask(Sent("GET", f"{CONTROL}/requests/{request_id}", ())).parsed() or {}
+    return bool(told.get("row", {}).get("id") == row.id)
 
 
 @cache
@@ -62,11 +81,12 @@ def rows() -> Mapping[str, Row]:
 
 
 @cache
-def validators(row_id: str) -> tuple[Draft202012Validator, ...]:
-    """Return one validator for each schema of a row: the usual one and those of other readings."""
+def validators(row_id: str) -> Mapping[str, Draft202012Validator]:
+    """Return one validator for each schema of a row, by its key: the usual one first, then those of other readings."""
     row = rows()[row_id]
     schemas = _platform(row).schemas[row.operation]
-    return tuple(Draft202012Validator(schema) for key, schema in schemas.items() if key.partition("@")[0] == row_id)
+    keys = sorted(key for key in schemas if key.partition("@")[0] == row_id)
+    return {key: Draft202012Validator(schemas[key]) for key in keys}
 
 
 def values_of(sent: Sent) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from conformance.mutants.lenient import rows_that_answer
 from conformance.mutants.model import Ask, Got, Made, Mutant, Scene, Sent, Tampering
 from conformance.mutants.recognising import accounts, operation_of, sender, values_of
 from conformance.mutants.repairing import changing, credential, good_lead, mutant, with_values
+from conformance.suite_sandbox import document
 from conformance.target import Account
 from simulator.contract.model import Contract, Operation
 from simulator.platforms import CONTRACTS
@@ -23,21 +24,24 @@ def mutants() -> Iterator[Mutant]:
         for operation in contract.operations:
             if operation.takes_lead:
                 yield from _ignoring(contract, operation)
+    yield from _half_blind()
     yield from _rerouted()
     yield from _unasked()
 
 
 def _ignoring(contract: Contract, operation: Operation) -> Iterator[Mutant]:
     """Yield mutants that change a lead which a rule would stop, so that the rule never sees it."""
-    for kind, (what, reasons, change) in _CHANGES.items():
-        breaks = rows_that_answer(contract, operation, *reasons)
-        if breaks:
+    for kind, (what, reason, variant, change) in _CHANGES.items():
+        if kind == "filter" and rows_that_answer(contract, operation, Reason.OUTSIDE_AREA):
+            continue  # there the variant is the area's
+        breaks = rows_that_answer(contract, operation, reason)
+        if breaks and (not variant or variant in _variants(contract.platform)):
             says = f"{operation.name} ignores {what}"
             name = f"{operation.prefix}/ignored/{kind}"
             yield mutant(name, "rule", contract.platform, operation.name, says, breaks, changing(change))
 
 
-def _back_to_good(*roles: str, fields: tuple[str, ...] = ()) -> Change:
+def _back_to_good(*names: str) -> Change:
     """Make a change that puts what an account's own lead has in the place of what some variants have."""
 
     def change(scene: Scene, account: Account, values: dict[str, Any]) -> Mapping[str, Any]:
@@ -45,11 +49,11 @@ def _back_to_good(*roles: str, fields: tuple[str, ...] = ()) -> Change:
         bad = {
             (name, str(value))
             for item in known
-            for role, variant in item.variants.items()
-            if role in roles
+            for called, variant in item.variants.items()
+            if called in names
             for name, value in variant.set.items()
         }
-        stopped = [name for name, value in values.items() if (name, str(value)) in bad and name not in fields]
+        stopped = [name for name, value in values.items() if (name, str(value)) in bad]
         good = good_lead(scene, account) if stopped else {}
         return {name: good.get(name) for name in stopped}
 
@@ -69,17 +73,35 @@ def _somebody_new(*fields: str) -> Change:
     return change
 
 
-_CHANGES: Mapping[str, tuple[str, tuple[Reason, ...], Change]] = {
-    "area": ("where the lead is from", (Reason.OUTSIDE_AREA,), _back_to_good("refused")),
-    "condition": ("a condition on a field", (Reason.OUTSIDE_AREA,), _back_to_good("poor")),
-    "filter": ("an inbound filter", (Reason.FILTERED,), _back_to_good("refused", "poor")),
-    "accepted-values": ("Acceptable Values", (Reason.UNACCEPTED_VALUE,), _back_to_good("unaccepted")),
-    "suppression": ("a suppression list", (Reason.SUPPRESSED,), _back_to_good("suppressed")),
-    "buyer-suppression": ("a buyer's list", (Reason.SOLD_PAST_SUPPRESSION,), _back_to_good("skipped")),
-    "demand": ("that no buyer wants the lead", (Reason.UNMATCHED, Reason.NO_BUYER), _back_to_good("unmatched")),
-    "duplicate": ("that the person was here", (Reason.DUPLICATE,), _somebody_new("phone", "mobile", "email")),
-    "duplicate-phone": ("that the phone was here", (Reason.DUPLICATE,), _somebody_new("phone", "mobile")),
+_CHANGES: Mapping[str, tuple[str, Reason, str, Change]] = {
+    "area": ("where the lead is from", Reason.OUTSIDE_AREA, "refused", _back_to_good("refused")),
+    "condition": ("a condition on a field", Reason.FILTERED, "poor", _back_to_good("poor")),
+    "filter": ("an inbound filter", Reason.FILTERED, "refused", _back_to_good("refused")),
+    "accepted-values": ("Acceptable Values", Reason.UNACCEPTED_VALUE, "unaccepted", _back_to_good("unaccepted")),
+    "suppression": ("a suppression list", Reason.SUPPRESSED, "suppressed", _back_to_good("suppressed")),
+    "buyer-list": ("a buyer's list", Reason.SOLD_PAST_SUPPRESSION, "skipped", _back_to_good("skipped")),
+    "no-demand": ("that no buyer wants the lead", Reason.UNMATCHED, "unmatched", _back_to_good("unmatched")),
+    "no-buyer": ("that no buyer wants the lead", Reason.NO_BUYER, "unmatched", _back_to_good("unmatched")),
+    "duplicate": ("that the person was here", Reason.DUPLICATE, "", _somebody_new("phone", "mobile", "email")),
 }
+"""What is ignored: in words, the reason that would be given, the variant that brings it about, the change of the lead."""
+
+
+def _half_blind() -> Iterator[Mutant]:
+    """Yield mutants that know a person by one field alone, where two count."""
+    for platform, invariant, operations, fields in (
+        ("pingtree", "INV-NAMESAKES", ("form",), ("mobile", "email")),
+        ("leaddistro", "INV-SAME-CONTACT", ("ping", "ingest"), ("phone", "email")),
+    ):
+        for operation in operations:
+            for field in fields:
+                name, says = f"{invariant}/{operation}/{field}", f"{operation} does not compare the {field}"
+                yield mutant(name, "rule", platform, operation, says, (invariant,), changing(_somebody_new(field)))
+
+
+def _variants(platform: str) -> set[str]:
+    senders = document()["accounts"][platform].values()
+    return {name for item in senders for name in item.get("variants", {})}
 
 
 def _rerouted() -> Iterator[Mutant]:

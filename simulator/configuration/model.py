@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from simulator.contract.sandbox import Section
+from simulator.configuration.composing import parse
+from simulator.configuration.document import plain
+from simulator.contract.sandbox import BuyerEntry, Section
 from simulator.platforms.leaddistro.sandbox import LeadDistroSection
 from simulator.platforms.pingtree.sandbox import PingtreeSection
 
@@ -23,7 +27,7 @@ class Sandbox(Section):
     secret: str = Field(
         "leadsandbox-secret-known-to-everyone",
         min_length=32,
-        description="Signs tokens and ping ids. The default is public: it makes the built-in tokens the same everywhere.",
+        description="Signs tokens and ping ids. The default is public: the built-in tokens are the same everywhere.",
     )
     pingtree: PingtreeSection = PingtreeSection()
     leaddistro: LeadDistroSection = LeadDistroSection()
@@ -47,6 +51,7 @@ def findings(sandbox: Sandbox) -> Iterator[Finding]:
 def _pingtree(section: PingtreeSection) -> Iterator[Finding]:
     yield from _repeated(("pingtree", "campaigns"), [item.id for item in section.campaigns], "id")
     yield from _repeated_buyers("pingtree", enumerate([b.id for b in item.buyers] for item in section.campaigns))
+    yield from _personas("pingtree", enumerate(item.buyers for item in section.campaigns))
     links: list[tuple[Path, str]] = []
     for place, campaign in enumerate(section.campaigns):
         path: Path = ("pingtree", "campaigns", place)
@@ -65,11 +70,30 @@ def _leaddistro(section: LeadDistroSection) -> Iterator[Finding]:
     yield from _repeated(("leaddistro", "suppliers"), [item.id for item in section.suppliers], "id")
     yield from _repeated(("leaddistro", "suppliers"), [item.api_key for item in section.suppliers], "api_key")
     yield from _repeated_buyers("leaddistro", enumerate([b.id for b in item.buyers] for item in section.campaigns))
+    yield from _personas("leaddistro", enumerate(item.buyers for item in section.campaigns))
     for place, supplier in enumerate(section.suppliers):
         for n, name in enumerate(supplier.campaigns):
             if name not in campaigns:
                 path: Path = ("leaddistro", "suppliers", place, "campaigns", n)
                 yield path, f"no campaign has the id {name!r}", campaigns
+
+
+def _personas(platform: str, buyers: Iterable[tuple[int, Sequence[BuyerEntry]]]) -> Iterator[Finding]:
+    known = _persona_names()
+    for place, entries in buyers:
+        for n, buyer in enumerate(entries):
+            path: Path = (platform, "campaigns", place, "buyers", n, "persona")
+            whole = isinstance(buyer.persona, str)
+            name = buyer.persona if whole else buyer.persona.get("persona", known[0])  # type: ignore[union-attr]  # a dict
+            if isinstance(name, str) and name.strip().lower().replace("-", "_") not in known:
+                yield path if whole else (*path, "persona"), f"no persona is called {name!r}", known
+
+
+@cache
+def _persona_names() -> tuple[str, ...]:
+    """Return the names alone: what a persona is made of, the mock buyers say themselves at the start."""
+    text = files("fixtures").joinpath("buyers", "personas.yaml").read_text(encoding="utf-8")
+    return tuple(name for name in plain(parse(text, name="personas.yaml").root))
 
 
 def _repeated_buyers(platform: str, buyers: Iterable[tuple[int, Iterable[str]]]) -> Iterator[Finding]:

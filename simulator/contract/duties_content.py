@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from simulator.contract.duty import Severity
 from simulator.contract.ledger import Ledger
+from simulator.contract.sent import Sent, blank
 from simulator.contract.spelling import TEST_TRIGGERS, meant
-from simulator.contract.traffic import History, Sent, blank
+from simulator.contract.traffic import History
 from simulator.routing.fields import iso_day, text_of
 from simulator.routing.model import Reason
 

@@ -13,7 +13,8 @@ from datetime import timedelta
 from simulator.contract.duty import Severity
 from simulator.contract.ledger import Ledger
 from simulator.contract.model import Journey
-from simulator.contract.traffic import TAKEN, History, Sent
+from simulator.contract.sent import TAKEN, Sent
+from simulator.contract.traffic import History
 from simulator.routing.model import Reason
 
 WINDOW = timedelta(days=30)  # Lead Distro's default; at a source without a duplicate rule it is ours

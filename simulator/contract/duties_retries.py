@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
 from simulator.routing.model import Reason
 
 FINAL = frozenset({400, 401, 403, 404, 405, 422})  # retrying is advised for 429, 500 and 503 only

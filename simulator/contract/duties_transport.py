@@ -6,7 +6,8 @@ import re
 
 from simulator.contract.duty import Severity
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import UNREAD, History, Sent
+from simulator.contract.sent import UNREAD, Sent
+from simulator.contract.traffic import History
 from simulator.routing.model import Reason
 
 HIDDEN = "***"  # what the journal writes for a query parameter that is named like a secret
@@ -70,17 +71,19 @@ def body_types(history: History, ledger: Ledger) -> None:
 
 
 def _body_fault(sent: Sent) -> str:
-    start, kind = sent.body[:2].lstrip(), sent.headers.get("content-type", "")
+    start = sent.body[:2].lstrip()
     if sent.mislabelled:
         return "JSON that is called form-encoded"
     if start.startswith("\ufeff"):
         return "a byte order mark before the JSON"
     if start.startswith('"'):
         return "JSON inside a JSON string"
-    if sent.reason not in UNREAD or sent.forced:
-        return ""
+    return _unread(sent) if sent.refused_for(*UNREAD) else ""
+
+
+def _unread(sent: Sent) -> str:
     if sent.reason is Reason.BODY_TOO_LARGE:
         return "a body of more than 1 MiB"
     if sent.reason is Reason.WRONG_CONTENT_TYPE:
-        return f"Content-Type {kind[:60] or 'is missing'}"
+        return f"Content-Type {sent.headers.get('content-type', '')[:60] or 'is missing'}"
     return "a body that is not what its Content-Type says, or no valid JSON object"

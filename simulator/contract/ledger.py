@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simulator.contract.duty import Duties, Duty, Finding, Outcome, Severity, Verdict
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Attempt, Sent
+from simulator.contract.traffic import History
 
 MOST_REQUESTS = 100  # ids that one finding keeps; it counts all
 
@@ -33,7 +34,7 @@ class Ledger:
         """Say that there was an occasion for the duty."""
         self._exercised[duty] += times
 
-    def broken(self, duty: str, detail: str, *sent: Sent, severity: Severity | None = None) -> None:
+    def broken(self, duty: str, detail: str, *sent: Sent | Attempt, severity: Severity | None = None) -> None:
         """Say that a duty was not met, and by which requests. Equal details make one finding.
 
         `severity` is for what is less than the duty's own.
@@ -60,7 +61,7 @@ class Ledger:
         return Verdict(duty, Outcome.NOT_SEEN, reason=f"Not exercised; it takes {duty.exercised_by}")
 
     def _findings(self, duty: Duty, severity: Severity) -> tuple[Finding, ...]:
-        """A severity that a user set counts for every finding of the duty."""
+        """Return the worst first. A severity that a user set counts for every finding of the duty."""
         chosen = severity is not duty.severity
         found = [
             Finding(severity if chosen else own or severity, detail, tuple(item.requests), item.count)
@@ -74,7 +75,7 @@ def grade(duties: Duties, history: History, severities: Mapping[str, Severity]) 
     ledger = Ledger()
     for check in duties.checks:
         check(history, ledger)
-    masked = any(item.masked for item in history.sent)
     return tuple(
-        ledger.verdict(duty, severities.get(duty.id, duty.severity), masked=masked) for duty in duties.catalogue
+        ledger.verdict(duty, severities.get(duty.id, duty.severity), masked=history.is_masked)
+        for duty in duties.catalogue
     )

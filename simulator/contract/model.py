@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from simulator.contract.account import Account, Limit, Received, Source
+from simulator.contract.duty import Duties
 from simulator.routing.model import Bid, Buyer, Decision, FieldType, Lead, Listing, Postback, Reason, Terms
 
 ANY_OPERATION = "*"  # rows of no operation, such as the answer to an unknown path
@@ -253,6 +254,7 @@ class Contract:
     ping_tokens: PingTokens | None = None
     webhook_wire: WebhookWire | None = None
     asking: Asking | None = None
+    duties: Duties | None = None
 
     @cached_property
     def _by_reason(self) -> dict[tuple[str, Reason], tuple[Row, ...]]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
 
 CLOSE = 0.9  # of difflib's ratio; ours: `loan_amout` is close, `address2` and `sub6` are other fields
 TEST_TRIGGERS = frozenset({"testMode", "testSold"})  # of the sandbox itself

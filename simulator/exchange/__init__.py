@@ -8,7 +8,7 @@ from datetime import datetime
 
 from simulator.buyers import BuyerCalls
 from simulator.contract.account import Received
-from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Rendered, Row
+from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Rendered, Row, in_force
 from simulator.exchange import scripted
 from simulator.exchange.call import Call
 from simulator.exchange.clicks import ClickJourneys
@@ -67,6 +67,13 @@ class Exchange:
         self._wishes = Wishes(contracts)
         self._scripted = scripted.ScriptedJourneys(store)
         self._journeys = _journeys(store, calls)
+
+    def serves(self, contract: Contract, reading: str, received: Received) -> bool:
+        """Whether the caller's account takes the reading that a path belongs to; "" is always served."""
+        if not reading:
+            return True
+        tenant, _ = self.tenants.find(contract.platform, contract.admission.caller(received))
+        return in_force(reading, tenant.accounts[contract.platform].words)
 
     def answer(self, contract: Contract, operation: Operation, received: Received) -> Answer:
         """Decide about one request and word the decision."""

@@ -9,9 +9,10 @@ from simulator.dice import new_id
 from simulator.exchange.call import Call
 from simulator.exchange.desk import Auction
 from simulator.exchange.gates import Gates
+from simulator.exchange.records import ping_record
 from simulator.exchange.sale import Sale, Sales, unredeemable
 from simulator.routing import rules
-from simulator.routing.model import Bid, Check, Decision, Reason
+from simulator.routing.model import Check, Decision, Reason
 from simulator.store import PingRecord, PingStored, Store
 
 
@@ -33,7 +34,7 @@ class PingPostJourneys:
             return _repeated(transaction_id, passed)
         held = self._sales.auction(call)
         is_duplicate = self._gates.original(call) is not None
-        record = _ping_record(call, transaction_id, held.bids)
+        record = ping_record(call, transaction_id, held.bids)
         with self._store.transaction() as tx:
             if tx.add_ping(record) is PingStored.REFUSED:
                 return _repeated(transaction_id, passed)
@@ -73,7 +74,7 @@ class PingPostJourneys:
         if self._refuses_repeated(call, transaction_id):
             return _repeated(transaction_id, passed)
         held = self._sales.auction(call)
-        record = replace(_ping_record(call, transaction_id, held.bids), accepted=True)
+        record = replace(ping_record(call, transaction_id, held.bids), accepted=True)
         with self._store.transaction() as tx:
             if tx.add_ping(record) is PingStored.REFUSED:
                 return _repeated(record.transaction_id, passed)
@@ -97,21 +98,6 @@ def _transaction_id(call: Call) -> str:
 def _repeated(transaction_id: str, checks: tuple[Check, ...]) -> Decision:
     detail = f"The transaction_id {transaction_id[:80]!r} was used before"
     return Decision(Reason.PING_REPEATED, detail, checks=checks)
-
-
-def _ping_record(call: Call, transaction_id: str, bids: tuple[Bid, ...]) -> PingRecord:
-    return PingRecord(
-        tenant=call.tenant.id,
-        platform=call.contract.platform,
-        transaction_id=transaction_id,
-        source_id=call.source.id,
-        campaign_id=call.terms.campaign_id,
-        at=call.now,
-        expires_at=call.now + call.terms.ping_lifetime,
-        accepted=bool(bids),
-        lead=call.lead,
-        bids=bids,
-    )
 
 
 def _answer_to_ping(

@@ -1,4 +1,4 @@
-"""What a decided lead leaves in the store: its record, and the webhook that tells its buyer; and the way back."""
+"""What a ping or a decided lead leaves in the store: its record, its webhook; and a record as answers tell it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from simulator.contract.model import Contract, Delivered
 from simulator.dice import new_id
 from simulator.exchange.call import Call
-from simulator.routing.model import Buyer, Decision, KeptLead, Reason
-from simulator.store import DeliveryRecord, LeadRecord
+from simulator.routing.model import Bid, Buyer, Decision, KeptLead, Reason
+from simulator.store import DeliveryRecord, LeadRecord, PingRecord
 
 # What a lead is called in the store, whatever the platform calls it in its answer.
 _STATUS = {
@@ -19,6 +19,22 @@ _STATUS = {
     Reason.UNSOLD: "UNSOLD",
     Reason.DUPLICATE: "DUPLICATE",
 }
+
+
+def ping_record(call: Call, transaction_id: str, bids: tuple[Bid, ...]) -> PingRecord:
+    """Return a ping with its bids, highest first. It was accepted when there is one."""
+    return PingRecord(
+        tenant=call.tenant.id,
+        platform=call.contract.platform,
+        transaction_id=transaction_id,
+        source_id=call.source.id,
+        campaign_id=call.terms.campaign_id,
+        at=call.now,
+        expires_at=call.now + call.terms.ping_lifetime,
+        accepted=bool(bids),
+        lead=call.lead,
+        bids=bids,
+    )
 
 
 def lead_record(call: Call, decision: Decision) -> LeadRecord:

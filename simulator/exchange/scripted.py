@@ -12,9 +12,9 @@ from simulator.contract.model import Journey, Operation
 from simulator.contract.specification import INVALID, REQUIRED
 from simulator.dice import new_id
 from simulator.exchange.call import Call
-from simulator.exchange.records import delivery, lead_record
+from simulator.exchange.records import delivery, lead_record, ping_record
 from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, FieldError, KeptLead, Offer, Reason
-from simulator.store import PingRecord, Store
+from simulator.store import Store
 from simulator.triggers.table import Script
 
 PHANTOM = "sandbox_bidder"
@@ -127,20 +127,7 @@ class ScriptedJourneys:
         bids = phantom_bids(script) if script.reason is Reason.BID else ()
         transaction_id = str(call.values.get("transaction_id") or new_id("txn_"))
         with self._store.transaction() as tx:
-            tx.add_ping(
-                PingRecord(
-                    tenant=call.tenant.id,
-                    platform=call.contract.platform,
-                    transaction_id=transaction_id,
-                    source_id=call.source.id,
-                    campaign_id=call.terms.campaign_id,
-                    at=call.now,
-                    expires_at=call.now + call.terms.ping_lifetime,
-                    accepted=bool(bids),
-                    lead=call.lead,
-                    bids=bids,
-                )
-            )
+            tx.add_ping(ping_record(call, transaction_id, bids))
         decision = Decision(script.reason, _SENTENCE, transaction_id=transaction_id, bids=bids, asked=_asked(bids))
         return replace(decision, price=bids[0].amount, buyer_id=bids[0].buyer_id) if bids else decision
 

@@ -20,7 +20,12 @@ FILTERS = ("platform", "source_id", "transaction_id", "status", "phone", "email"
 
 def blueprint(tenants: Tenants, store: Store, courier: Courier) -> Blueprint:
     state = Blueprint("state", __name__)
+    _add_leads(state, tenants, store)
+    _add_deliveries(state, tenants, store, courier)
+    return state
 
+
+def _add_leads(state: Blueprint, tenants: Tenants, store: Store) -> None:
     @state.get(f"{PREFIX}/leads")
     def leads() -> Response:
         wanted = {name: request.args[name] for name in FILTERS if name in request.args}
@@ -44,6 +49,8 @@ def blueprint(tenants: Tenants, store: Store, courier: Courier) -> Blueprint:
         used = store.all_usage(tenant_of(tenants).id)
         return as_json({"caps": [{"scope": scope, "period": period, "used": n} for (scope, period), n in used.items()]})
 
+
+def _add_deliveries(state: Blueprint, tenants: Tenants, store: Store, courier: Courier) -> None:
     @state.get(f"{PREFIX}/deliveries")
     def deliveries() -> Response:
         status = request.args.get("status")
@@ -71,8 +78,6 @@ def blueprint(tenants: Tenants, store: Store, courier: Courier) -> Blueprint:
         if not courier.replay(tenant_of(tenants), number):
             raise ProblemError(404, "Not found", f"No delivery {number}")
         return as_json({"replayed": number}, 202)
-
-    return state
 
 
 def _lead(item: LeadRecord) -> dict[str, Any]:

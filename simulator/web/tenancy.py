@@ -79,7 +79,8 @@ def blueprint(
     _add_tenants(control, tenancy, introduce, forget_journal)
     _add_credentials(control, tenancy)
     _add_clock(control, tenancy, courier, hub)
-    _add_state(control, tenancy, courier, forget_journal)
+    _add_reset(control, tenancy, courier, forget_journal)
+    _add_snapshots(control, tenancy, courier)
     return control
 
 
@@ -91,21 +92,7 @@ def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, for
 
     @control.post(f"{PREFIX}/tenants")
     def create_tenant() -> Response:
-        wanted = body_of(NewTenant)
-        try:
-            tenant = tenancy.create(wanted.name, wanted.sandbox, wanted.seed)
-        except ConfigurationError as error:
-            faults = [str(item) for item in error.problems]
-            raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
-        except PersonaError as error:
-            raise ProblemError(400, "Bad request", str(error)) from None
-        except KeyError:
-            raise ProblemError(409, "Conflict", f"There is a tenant {wanted.name!r} already") from None
-        except TooManyTenantsError as error:
-            raise ProblemError(409, "Conflict", str(error)) from None
-        except UnreachableBuyersError as error:
-            raise ProblemError(503, "Service unavailable", str(error)) from None
-        return as_json(introduce(tenant.id), 201)
+        return as_json(introduce(_made(tenancy, body_of(NewTenant)).id), 201)
 
     @control.get(f"{PREFIX}/tenants/<name>")
     def show_tenant(name: str) -> Response:
@@ -119,6 +106,22 @@ def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, for
         gone = dict(tenancy.delete(tenant))
         gone["journal"] = forget_journal(tenant)
         return as_json({"deleted": tenant.id, "rows": gone})
+
+
+def _made(tenancy: Tenancy, wanted: NewTenant) -> Tenant:
+    try:
+        return tenancy.create(wanted.name, wanted.sandbox, wanted.seed)
+    except ConfigurationError as error:
+        faults = [str(item) for item in error.problems]
+        raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
+    except PersonaError as error:
+        raise ProblemError(400, "Bad request", str(error)) from None
+    except KeyError:
+        raise ProblemError(409, "Conflict", f"There is a tenant {wanted.name!r} already") from None
+    except TooManyTenantsError as error:
+        raise ProblemError(409, "Conflict", str(error)) from None
+    except UnreachableBuyersError as error:
+        raise ProblemError(503, "Service unavailable", str(error)) from None
 
 
 def _named(tenancy: Tenancy, name: str) -> Tenant:
@@ -219,7 +222,7 @@ def _clock(tenant: Tenant) -> dict[str, Any]:
     return {"tenant": tenant.id, "now": tenant.clock.now().isoformat(), "frozen": tenant.clock.is_frozen}
 
 
-def _add_state(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_journal: Forgetting) -> None:
+def _add_reset(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_journal: Forgetting) -> None:
     @control.post(f"{PREFIX}/reset")
     def reset() -> Response:
         tenant, wanted = tenant_of(tenancy.tenants), set(body_of(Reset).scopes)
@@ -240,6 +243,8 @@ def _add_state(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_jo
             {"tenant": tenant.id, "emptied": emptied, "kept": sorted({*kept, *also, "credentials", "sandbox"})}
         )
 
+
+def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier) -> None:
     @control.get(f"{PREFIX}/snapshots")
     def snapshots() -> Response:
         return as_json({"snapshots": tenancy.snapshots(tenant_of(tenancy.tenants))})

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from simulator.contract.account import Received
-from simulator.contract.model import ANY_OPERATION, Contract, Operation, in_force
+from simulator.contract.model import ANY_OPERATION, Contract, Operation
 from simulator.exchange import Answer, Exchange
 from simulator.recording import Recorder
 from simulator.routing.model import Reason
@@ -76,7 +76,7 @@ def _view(
         received, name = _head(arguments), operation.name
         try:
             received = _with_body(received)
-            if reading and not in_force(reading, exchange.tenants.default.accounts[contract.platform].words):
+            if not exchange.serves(contract, reading, received):
                 name, answer = ANY_OPERATION, _not_found(contract, exchange)
             else:
                 answer = exchange.answer(contract, operation, received)

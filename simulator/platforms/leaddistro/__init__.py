@@ -8,6 +8,7 @@ from simulator.contract.account import Limit
 from simulator.contract.model import BodyType, Contract, Journey, Operation
 from simulator.contract.table import load_formats, load_rows, load_schemas
 from simulator.platforms.leaddistro import admission, buyer_wire, ping_tokens, wire
+from simulator.platforms.leaddistro.duties import DUTIES
 from simulator.platforms.leaddistro.readings import Readings
 
 _HERE = files(__name__)
@@ -105,4 +106,5 @@ CONTRACT = Contract(
     admission=admission,
     ping_tokens=ping_tokens,
     webhook_wire=buyer_wire,
+    duties=DUTIES,
 )

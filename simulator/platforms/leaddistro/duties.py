@@ -10,8 +10,9 @@ from typing import Any
 from simulator.contract import duties_content, duties_linking, duties_repeats, duties_retries, duties_transport
 from simulator.contract.duty import Dialect, Duties, load_duties
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
-from simulator.platforms.leaddistro import signing
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
+from simulator.platforms.leaddistro import duties_receivers, signing
 from simulator.routing.model import Reason
 
 _NEEDLESS = frozenset({"first_name", "last_name", "name", "address", "city", "date_of_birth", "dob", "ssn"})
@@ -59,18 +60,39 @@ def needless_fields(history: History, ledger: Ledger) -> None:
 
 def ping_tokens(history: History, ledger: Ledger) -> None:
     """D14 to D17: the token of an accepted ping, unchanged, in time, for the campaign and supplier it was given to."""
-    beginnings = {name[:_LOOKALIKE]: ping for name, ping in history.issued_ids.items()}
+    beginnings = {_beginning(name): ping for name, ping in history.issued_ids.items()}
+    rejected = _rejected_before(history)
     for post in history.submissions:
         if post.masked or post.mislabelled or not post.values:
             _refused_masked(ledger, post)
             continue
         token = history.link(post)
         claims = signing.read_ping_token(history.account.secret, token)
+        original = beginnings.get(_beginning(token)) if claims is None else None
         if claims is not None:
             _judge_claims(ledger, post, claims)
-        elif token and (ping := _original(token, beginnings)):
-            ledger.broken("D17", "a ping_id that was altered", ping, post)
-        _judge_absence(history, ledger, post, token, claims)
+        elif original is not None:
+            ledger.broken("D17", "a ping_id that was altered", original, post)
+        if _must_ping(history, post):
+            ledger.met("D15")
+            if claims is None and original is None and post.id not in rejected:
+                _without_token(ledger, post, token)
+
+
+def _beginning(token: str) -> str:
+    return token.strip().strip("\"'")[:_LOOKALIKE].casefold()
+
+
+def _must_ping(history: History, post: Sent) -> bool:
+    terms = history.terms(post)
+    return terms is not None and terms.ping_required
+
+
+def _without_token(ledger: Ledger, post: Sent, token: str) -> None:
+    if not token.strip():
+        ledger.broken("D15", "no flo_ping_id on a ping-post campaign", post)
+    elif post.refused_for(Reason.PING_INVALID):
+        ledger.broken("D15", "a flo_ping_id that no ping returned", post)
 
 
 def _refused_masked(ledger: Ledger, post: Sent) -> None:
@@ -93,33 +115,20 @@ def _judge_claims(ledger: Ledger, post: Sent, claims: Mapping[str, Any]) -> None
         ledger.broken("D14", "a ping_id after its lifetime", post)
 
 
-def _original(token: str, beginnings: Mapping[str, Sent]) -> Sent | None:
-    bare = token.strip().strip("\"'")
-    return beginnings.get(bare[:_LOOKALIKE]) or next(
-        (ping for name, ping in beginnings.items() if name.casefold() == bare[:_LOOKALIKE].casefold()), None
-    )
-
-
-def _judge_absence(
-    history: History, ledger: Ledger, post: Sent, token: str, claims: Mapping[str, Any] | None
-) -> None:
-    terms = history.terms(post)
-    if terms is None or not terms.ping_required:
-        return
-    ledger.met("D15")
-    if not token.strip() and not _refused_before(history, post):
-        ledger.broken("D15", "no flo_ping_id on a ping-post campaign", post)
-    elif claims is None and post.refused_for(Reason.PING_INVALID) and not _altered(history, token):
-        ledger.broken("D15", "a flo_ping_id that no ping returned", post)
-
-
-def _altered(history: History, token: str) -> bool:
-    bare = token.strip().strip("\"'")[:_LOOKALIKE].casefold()
-    return any(name[:_LOOKALIKE].casefold() == bare for name in history.issued_ids)
-
-
-def _refused_before(history: History, post: Sent) -> bool:
-    return any(history.rejected_of(post))
+def _rejected_before(history: History) -> dict[str, Sent]:
+    """Return the rejected ping before each lead without a ping_id whose person was last answered so."""
+    latest: dict[tuple[str, str], Sent] = {}
+    found: dict[str, Sent] = {}
+    for sent in history.leads:
+        names = [(history.scope(sent), name) for name in history.persons(sent)]
+        if sent.is_ping:
+            latest.update(dict.fromkeys(names, sent))
+        elif not history.link(sent):
+            pings = [latest[name] for name in names if name in latest]
+            last = max(pings, key=lambda item: item.began, default=None)
+            if last is not None and last.is_rejected_ping and last.ended <= sent.began:
+                found[sent.id] = last
+    return found
 
 
 def opaque_keys(history: History, ledger: Ledger) -> None:
@@ -143,11 +152,10 @@ def own_campaigns(history: History, ledger: Ledger) -> None:
 
 def answers_in_the_body(history: History, ledger: Ledger) -> None:
     """D40: a ping that was answered 200 with `accepted: false` is not followed by the lead."""
-    for ping in history.pings:
-        if ping.is_rejected_ping:
-            ledger.met("D40")
+    ledger.met("D40", sum(item.is_rejected_ping for item in history.pings))
+    rejected = _rejected_before(history)
     for post in history.submissions:
-        if not history.link(post) and (ping := next(history.rejected_of(post), None)):
+        if ping := rejected.get(post.id):
             ledger.broken("D40", "ingested after a ping that was answered 200 and accepted: false", ping, post)
 
 
@@ -160,6 +168,7 @@ DUTIES = Duties(
         opaque_keys,
         own_campaigns,
         answers_in_the_body,
+        *duties_receivers.CHECKS,
         duties_content.ping_fields,
         duties_content.post_formats,
         duties_content.invented_values,

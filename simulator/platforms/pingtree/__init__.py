@@ -7,6 +7,7 @@ from importlib.resources import files
 from simulator.contract.model import BodyType, Contract, Journey, Operation
 from simulator.contract.table import load_formats, load_rows, load_schemas
 from simulator.platforms.pingtree import admission, asking, buyer_wire, telling, wire
+from simulator.platforms.pingtree.duties import DUTIES
 from simulator.platforms.pingtree.readings import Readings
 
 _HERE = files(__name__)
@@ -194,4 +195,5 @@ CONTRACT = Contract(
     admission=admission,
     buyer_wire=buyer_wire,
     asking=asking,
+    duties=DUTIES,
 )

@@ -8,7 +8,8 @@ from importlib.resources import files
 from simulator.contract import duties_content, duties_linking, duties_repeats, duties_retries, duties_transport
 from simulator.contract.duty import Dialect, Duties, load_duties
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
 from simulator.platforms.pingtree import duties_events, duties_posts
 from simulator.routing.fields import text_of
 from simulator.routing.model import Reason

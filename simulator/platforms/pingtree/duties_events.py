@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from simulator.contract.ledger import Ledger
-from simulator.contract.traffic import History, Sent
+from simulator.contract.sent import Sent
+from simulator.contract.traffic import History
 from simulator.routing.model import Reason
 
 _EVENTS = "/api/event/"
@@ -57,7 +58,8 @@ def events(history: History, ledger: Ledger) -> None:
 
 
 def _events(history: History) -> Iterator[Sent]:
-    return (item for item in history.sent if item.path.startswith(_EVENTS) and item.method == "POST" and item.values)
+    posted = (item for item in history.sent if item.path.startswith(_EVENTS) and item.method == "POST")
+    return (item for item in posted if item.values and not item.masked)
 
 
 def click_urls(history: History, ledger: Ledger) -> None:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
 from typing import Any
 
 from simulator.contract.ledger import Ledger
 from simulator.contract.model import Journey
+from simulator.contract.sent import TAKEN, Sent
 from simulator.contract.spelling import TEST_TRIGGERS, meant
-from simulator.contract.traffic import TAKEN, History, Sent
+from simulator.contract.traffic import History
 from simulator.routing.fields import text_of
 from simulator.routing.model import Reason
 
 READING_TIME = 2.0  # seconds; ours: nobody reads a consent text in less
 _NAMED = frozenset({"first_name", "last_name", "email", "mobile"})
+_TELLING = 8  # characters; ours: a shorter id is the beginning of too many
+_SAID = {
+    Reason.PING_UNKNOWN: ("D11", "posted with a transaction_id that no ping of this source has"),
+    Reason.PING_REJECTED: ("D10", "posted after ping_reject"),
+    Reason.PING_EXPIRED: ("D13", "posted after the accepted ping had expired"),
+}
 _CONSENT = ("tcpa_consent", "tcpa_consent_date")
 
 
 def is_misdirected(history: History, ping: Sent) -> bool:
     """Whether the full lead of an accepted ping came to the ping's path."""
-    link = history.link(ping)
-    return bool(link) and link in history.issued_ids and not _NAMED.isdisjoint(ping.values)
+    first = history.issued_ids.get(history.link(ping))
+    return first is not None and first is not ping and first.ended <= ping.began and _is_full(ping)
+
+
+def _is_full(sent: Sent) -> bool:
+    return not _NAMED.isdisjoint(sent.values)
 
 
 def linked_posts(history: History, ledger: Ledger) -> None:
     """D10 to D13: a post goes with an accepted ping, by the id as it was given, in time."""
-    for ping in history.pings:
-        if ping.is_rejected_ping:
-            ledger.met("D10")
-    folded = {_folded(name): name for name in history.issued_ids}
+    ledger.met("D10", sum(item.is_rejected_ping for item in history.pings))
+    issued = _Issued(history)
     used: set[str] = set()
     for post in history.submissions:
         if post.journey is not Journey.REDEEM or post.mislabelled:
@@ -36,7 +45,7 @@ def linked_posts(history: History, ledger: Ledger) -> None:
         ledger.met("D11")
         ping = history.ping_of(post)
         if ping is None:
-            _without_ping(history, ledger, post, folded)
+            _without_ping(history, ledger, post, issued)
         elif history.link(post) not in used:
             _with_ping(history, ledger, post, ping)
         if post.reason in TAKEN:
@@ -53,44 +62,52 @@ def _with_ping(history: History, ledger: Ledger, post: Sent, ping: Sent) -> None
         ledger.broken("D13", "posted after the accepted ping had expired", ping, post)
 
 
-def _without_ping(history: History, ledger: Ledger, post: Sent, folded: Mapping[str, str]) -> None:
-    """The ping may have left the journal; then the sandbox's own answer tells."""
-    link = history.link(post).strip()
-    if not link and not post.masked:
-        _without_id(history, ledger, post)
-    elif meant_id := folded.get(_folded(link)) or _longer(link, history):
-        ledger.broken("D12", "the transaction_id was changed", history.issued_ids[meant_id], post)
-    elif post.refused_for(Reason.PING_UNKNOWN):
-        ledger.broken("D11", "posted with a transaction_id that no ping of this source has", post)
-    elif post.refused_for(Reason.PING_REJECTED):
-        ledger.broken("D10", "posted after ping_reject", post)
-    elif post.refused_for(Reason.PING_EXPIRED):
-        ledger.broken("D13", "posted after the accepted ping had expired", post)
+class _Issued:
+    """The ids of accepted pings, found by what somebody made of them."""
 
+    def __init__(self, history: History) -> None:
+        self._pings = {_folded(name): ping for name, ping in history.issued_ids.items()}
+        self._names = sorted(self._pings)
+        self._waiting: dict[str, Sent] = {}
+        for ping in history.issued_ids.values():
+            if not history.was_posted(ping):
+                self._waiting.setdefault(ping.source_id, ping)
 
-def _without_id(history: History, ledger: Ledger, post: Sent) -> None:
-    if not post.values:  # a body that nobody could read
-        return
-    waiting = (ping for ping in history.issued_ids.values() if _waits_for(history, ping, post))
-    if ping := next(waiting, None):
-        ledger.broken("D12", "posted without the transaction_id of the ping before it", ping, post)
-    else:
-        ledger.broken("D11", "posted without transaction_id, and without a ping before it", post)
+    def like(self, link: str) -> Sent | None:
+        """Return the ping whose id this is in other letters, or the beginning of."""
+        name = _folded(link)
+        place = bisect_left(self._names, name)
+        near = self._names[place] if place < len(self._names) else ""
+        return self._pings[near] if len(name) >= _TELLING and near.startswith(name) else None
 
-
-def _waits_for(history: History, ping: Sent, post: Sent) -> bool:
-    return ping.source_id == post.source_id and ping.ended <= post.began and not history.was_posted(ping)
+    def waiting_for(self, post: Sent) -> Sent | None:
+        """Return an accepted ping of the source that was answered before this post, and never posted."""
+        ping = self._waiting.get(post.source_id)
+        return ping if ping is not None and ping.ended <= post.began else None
 
 
 def _folded(name: str) -> str:
     return name.strip().strip("\"'").casefold()
 
 
-def _longer(link: str, history: History) -> str:
-    """Return the issued id that this one is the beginning of, cut off after 8 characters or more."""
-    if len(link) < 8:
-        return ""
-    return next((name for name in history.issued_ids if name.startswith(link)), "")
+def _without_ping(history: History, ledger: Ledger, post: Sent, issued: _Issued) -> None:
+    """Judge by what was issued; where the ping may have left the journal, the sandbox's own answer tells."""
+    link = history.link(post).strip()
+    if not link and not post.masked:
+        _without_id(ledger, post, issued)
+    elif ping := issued.like(link):
+        ledger.broken("D12", "the transaction_id was changed", ping, post)
+    elif post.refused_for(*_SAID):
+        ledger.broken(*_SAID[post.reason], post)
+
+
+def _without_id(ledger: Ledger, post: Sent, issued: _Issued) -> None:
+    if not post.values:  # a body that nobody could read
+        return
+    if ping := issued.waiting_for(post):
+        ledger.broken("D12", "posted without the transaction_id of the ping before it", ping, post)
+    else:
+        ledger.broken("D11", "posted without transaction_id, and without a ping before it", post)
 
 
 def own_ids(history: History, ledger: Ledger) -> None:
@@ -145,7 +162,7 @@ def endpoints(history: History, ledger: Ledger) -> None:
             ledger.met("D24")
         elif sent.journey is Journey.OFFER:
             ledger.broken("D24", "the full lead of an accepted ping at the form's path", ping, sent)
-        elif not _NAMED.isdisjoint(sent.values):
+        elif is_misdirected(history, sent):
             ledger.broken("D24", "the full lead of an accepted ping at the ping's path", ping, sent)
 
 

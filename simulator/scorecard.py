@@ -1,0 +1,171 @@
+"""A scorecard for people and for CI: lines, HTML, JUnit, and what of it fails. The document is `auditing.py`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+from xml.etree import ElementTree as ET
+
+Document = Mapping[str, Any]
+
+FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
+NOT_SEEN = "not seen"
+SHOWN = 10  # request ids on a line
+
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
+border-bottom:1px solid #ddd}
+.pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
+.info{color:#1a5fa8}.not-seen,.off,small{color:#666}code{font-size:.85em}ul{margin:.3rem 0;padding-left:1.1rem}"""
+
+
+def failures(card: Document, fail_on: str, required: Sequence[str]) -> list[str]:
+    """Return why the scorecard fails, one line each; none when it does not.
+
+    `fail_on` is `fail` or `warn`. A duty in `required` that no vendor's traffic exercised fails, and so does one
+    that is none.
+    """
+    duties = list(_duties(card))
+    found = [
+        f"{platform} {duty['duty']}: {duty['outcome']}"
+        for platform, duty in duties
+        if duty["outcome"] in FAILING[fail_on]
+    ]
+    for name in dict.fromkeys(required):
+        outcomes = [duty["outcome"] for _, duty in duties if duty["duty"] == name]
+        if all(outcome in {NOT_SEEN, "off"} for outcome in outcomes):
+            found.append(f"{name}: {'not seen, and required' if outcomes else 'required, and no duty'}")
+    return found
+
+
+def _duties(card: Document) -> Iterator[tuple[str, Document]]:
+    for name, platform in card["platforms"].items():
+        yield from ((name, duty) for duty in platform["duties"])
+
+
+def _graded(platform: Document) -> bool:
+    return any(duty["outcome"] not in {NOT_SEEN, "off"} for duty in platform["duties"])
+
+
+# --- for a terminal -------------------------------------------------------------------------------------------
+
+
+def lines(card: Document) -> Iterator[str]:
+    """Return the scorecard for a terminal: findings in full, what was not seen in one line a platform."""
+    evicted = f"; {card['evicted']} more have left the journal and are not graded" if card["evicted"] else ""
+    yield f"tenant {card['tenant']}: {card['requests']} requests graded{evicted}"
+    for platform in card["platforms"].values():
+        yield ""
+        if not _graded(platform):
+            yield f"{platform['title']}: no request, so nothing was seen"
+            continue
+        yield f"{platform['title']}: {platform['requests']} requests"
+        yield from (line for duty in platform["duties"] for line in _lines_of(duty))
+        unseen = [duty["duty"] for duty in platform["duties"] if duty["outcome"] == NOT_SEEN]
+        yield f"  not seen  {' '.join(unseen)}"
+    yield ""
+    yield ", ".join(f"{count} {outcome}" for outcome, count in card["summary"].items())
+
+
+def _lines_of(duty: Document) -> Iterator[str]:
+    if duty["outcome"] in {NOT_SEEN, "off"}:
+        return
+    yield f"  {duty['outcome']:<8}  {duty['duty']}  {duty['rule']}"
+    for finding in duty["findings"]:
+        times = f" ({finding['count']} times)" if finding["count"] > 1 else ""
+        yield f"            {finding['detail']}{times}"
+        yield f"              {_ids(finding)}"
+    if duty["findings"]:
+        yield f"            do: {duty['advice']}"
+        yield f"            {duty['basis']}: {'; '.join(duty['source'])}"
+
+
+def _ids(finding: Document) -> str:
+    ids = finding["requests"]
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return " ".join(ids[:SHOWN]) + more
+
+
+# --- for CI ---------------------------------------------------------------------------------------------------
+
+
+def junit(card: Document, fail_on: str, required: Sequence[str]) -> str:
+    """Return the scorecard as JUnit XML: one suite a platform, one case a duty; not seen is skipped."""
+    root = ET.Element("testsuites", name="leadsandbox audit")
+    for name, platform in card["platforms"].items():
+        cases = [_case(name, duty, fail_on, required, card) for duty in platform["duties"]]
+        counts = {kind: str(sum(case.find(kind) is not None for case in cases)) for kind in ("failure", "skipped")}
+        suite = ET.SubElement(
+            root, "testsuite", name=platform["title"], tests=str(len(cases)), errors="0",
+            failures=counts["failure"], skipped=counts["skipped"],
+        )  # fmt: skip
+        suite.extend(cases)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _case(platform: str, duty: Document, fail_on: str, required: Sequence[str], card: Document) -> ET.Element:
+    case = ET.Element("testcase", classname=f"leadsandbox.duties.{platform}", name=f"{duty['duty']} {duty['rule']}")
+    missed = duty["duty"] in required and any(
+        line.startswith(f"{duty['duty']}:") for line in failures(card, fail_on, required)
+    )
+    if duty["outcome"] in FAILING[fail_on] or missed:
+        failure = ET.SubElement(case, "failure", message=_legal(_said(duty)), type=duty["outcome"])
+        failure.text = _legal("\n".join(_lines_of(duty)))
+    elif duty["outcome"] in {NOT_SEEN, "off"}:
+        ET.SubElement(case, "skipped", message=_legal(duty["reason"] or duty["outcome"]))
+    elif duty["findings"]:
+        ET.SubElement(case, "system-out").text = _legal("\n".join(_lines_of(duty)))
+    return case
+
+
+def _said(duty: Document) -> str:
+    return "; ".join(finding["detail"] for finding in duty["findings"]) or str(duty["reason"])
+
+
+def _legal(text: str) -> str:
+    """Return the text without what XML cannot hold; field names come from callers."""
+    return "".join(
+        mark if mark in "\t\n" or (mark >= " " and not "\ud800" <= mark <= "\udfff") else "?" for mark in text
+    )
+
+
+# --- for a browser --------------------------------------------------------------------------------------------
+
+
+def html(card: Document) -> str:
+    """Return the scorecard as one page that needs nothing else."""
+    title = f"Duties of tenant {escape(card['tenant'])}"
+    parts = "".join(_section(platform) for platform in card["platforms"].values())
+    evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"</head><body><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. A duty that nothing exercised "
+        f"is not passed.</p>{parts}</body></html>\n"
+    )
+
+
+def _section(platform: Document) -> str:
+    rows = "".join(_row(duty) for duty in platform["duties"])
+    head = "<tr><th>Duty</th><th>Verdict</th><th>Rule, and what was found</th><th>Source</th></tr>"
+    count = platform["requests"]
+    return f"<h2>{escape(platform['title'])}: {count} requests</h2><table>{head}{rows}</table>"
+
+
+def _row(duty: Document) -> str:
+    kind = duty["outcome"].replace(" ", "-")
+    found = "".join(_item(finding) for finding in duty["findings"])
+    advice = f"<p>{escape(duty['advice'])}</p>" if found else ""
+    reason = f"<br><small>{escape(duty['reason'])}</small>" if duty["reason"] else ""
+    told = f"{escape(duty['rule'])}{reason}" + (f"<ul>{found}</ul>{advice}" if found else "")
+    source = f"{escape('; '.join(duty['source']))}<br><small>{escape(duty['basis'])}</small>"
+    return f'<tr><td>{duty["duty"]}</td><td class="{kind}">{duty["outcome"]}</td><td>{told}</td><td>{source}</td></tr>'
+
+
+def _item(finding: Document) -> str:
+    ids = finding["requests"]
+    links = " ".join(
+        f'<a href="/__sandbox/requests/{escape(one)}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN]
+    )
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return f"<li>{escape(finding['detail'])} ({finding['count']})<br>{links}{more}</li>"
