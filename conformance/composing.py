@@ -13,7 +13,7 @@ from conformance.client import JSON, Request, encoded, query
 from conformance.leads import People, content
 from conformance.results import Why
 from conformance.target import Account, Ground
-from simulator.contract.model import ANY_OPERATION, Operation
+from simulator.contract.model import ANY_OPERATION, Operation, in_force
 
 TRIGGER_HEADER = "X-Sandbox-Trigger"
 _PLACE = re.compile(r"\$\{([A-Za-z0-9_.]+)\}")
@@ -67,8 +67,10 @@ class Composer:
         """Return the path with what the step names in it, else with the account's own ids, else with its name."""
 
         def stands_there(place: re.Match[str]) -> str:
-            named = values.get(operation.arguments.get(place[1], ""))
-            return quote(str(named if named is not None else account.arguments.get(place[1], account.name)), safe="")
+            named = values.get(operation.arguments.get(place[1], ""), account.arguments.get(place[1]))
+            if named is None:
+                raise ImpossibleError(Why.NO_LEVER, f"the target tells no {place[1]} of {account.role!r}")
+            return quote(str(named), safe="")
 
         return re.sub(r"<([^>]+)>", stands_there, operation.path)
 
@@ -90,10 +92,18 @@ class Composer:
             changes |= variant.set
             dropped |= set(variant.drop)
         person = dict(self._person(step.lead)) | dict(account.lead)
-        own = {name: account.arguments[place] for name, place in operation.fills.items() if place in account.arguments}
-        values = content(operation, person) | own | changes | self.filled(dict(step.patch))
+        values = (
+            content(operation, person) | self._own(step, operation, account) | changes | self.filled(dict(step.patch))
+        )
         self.bound |= {f"{step.lead}.{name}": value for name, value in (person | values).items()}
         return {name: value for name, value in values.items() if name not in dropped}
+
+    def _own(self, step: Step, operation: Operation, account: Account) -> dict[str, str]:
+        """Return the account's own ids that the operation wants in the body. Raises ImpossibleError."""
+        for name, place in operation.fills.items():
+            if place not in account.arguments and name not in step.patch and name not in step.drop:
+                raise ImpossibleError(Why.NO_LEVER, f"the target tells no {place} of {account.role!r}")
+        return {name: account.arguments[place] for name, place in operation.fills.items() if place in account.arguments}
 
     def _person(self, lead: str) -> Mapping[str, Any]:
         if lead not in self._leads:
@@ -102,14 +112,13 @@ class Composer:
         return self._leads[lead]
 
     def _credential(self, step: Step, operation: Operation, account: Account) -> dict[str, str]:
-        if step.credential == _NONE or not operation.credential:
+        wanted = operation.credential and in_force(operation.credential_reading, self.ground.words)
+        if step.credential == _NONE or not wanted:
             return {}
         role, colon, kind = step.credential.rpartition(":")
         owner = self.account(role) if colon else account
         kind = kind if kind not in {"", "own", _WRONG} else operation.credential
         presented = _WRONG + self.people.run if step.credential == _WRONG else owner.credentials.get(kind, "")
-        if not presented and operation.link and operation.credential not in owner.credentials:
-            return {}  # a credential that only another reading asks for
         if not presented:
             raise ImpossibleError(Why.NO_PERMISSION, f"the target gives {owner.role!r} no {kind} credential")
         header = self.ground.contract.admission.header(owner.source({operation.credential: presented}), operation)

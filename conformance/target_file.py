@@ -38,6 +38,7 @@ _ACCOUNT = {
         "credentials": _TEXTS,
         "lead": {"type": "object"},
         "variants": {"type": "object", "additionalProperties": _VARIANT},
+        "arguments": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
 _PLATFORM = {

@@ -51,7 +51,7 @@ class Source:
     maps the kind to the token or key in force, `owner` is what they are regenerated under; `retired` lets a
     refusal say that an older one was used. `terms` is by campaign id, `limits` by operation; an operation that
     is not there has no limit. `arguments` are the ids that stand for it in paths and bodies, by the names that the
-    contract's paths give them.
+    contract's paths give them; `siblings` are ids of its account's campaigns.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Source:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     active: bool = True
     arguments: Mapping[str, str] = field(default_factory=dict)
+    siblings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

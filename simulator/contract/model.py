@@ -64,11 +64,10 @@ class Operation:
 
     `example` is a body that the vendor prints. `path` uses Flask's notation. `methods` and `bodies` map to the reading
     that must be in force for them ("" = always), e.g. `{"POST": "", "GET": "form_get=true"}`. `prefix` starts the ids
-    of its rows.
-    `credential` is the kind of token or key that opens it, "" when none does. `limit` is the documented rate limit per
-    source. `arguments` says which arguments of the path are fields of the request, and by which names; `fills` which
-    fields of the example hold one of the source's own ids. `link` is the field or argument by which a lead is named
-    from its ping on.
+    of its rows. `credential` is the kind of token or key that opens it, "" when none does; `credential_reading` is the
+    reading that must be in force for it to be wanted. `limit` is the documented rate limit per source. `arguments` says
+    which arguments of the path are fields of the request, and by which names; `fills` which fields of the example hold
+    one of the source's own ids. `link` is the field or argument by which a lead is named from its ping on.
     """
 
     name: str
@@ -83,6 +82,7 @@ class Operation:
     example: Mapping[str, Any]
     aliases: Mapping[str, str] = field(default_factory=dict)
     limit: Limit | None = None
+    credential_reading: str = ""
     arguments: Mapping[str, str] = field(default_factory=dict)
     fills: Mapping[str, str] = field(default_factory=dict)
     link: str = ""

@@ -156,6 +156,7 @@ CLICKS = Operation(
     journey=Journey.CLICKS,
     prefix="PT-CLICK",
     credential="click",
+    credential_reading="click_token=true",
     methods={"GET": ""},
     bodies={BodyType.QUERY: ""},
     summary="List the offers that the consumer of a sold lead can be shown",

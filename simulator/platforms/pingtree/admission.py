@@ -94,12 +94,18 @@ def _nobody(received: Received) -> Decision:
 
 
 def _misdirected(received: Received, source: Source, operation: Operation) -> Decision | None:
-    """Refuse a token that is good at another path: it says whose leads these are, and the path says otherwise."""
+    """Refuse a token that is good at another path: it says whose leads these are, and the path says otherwise.
+
+    The list documents 400 for ids that are none; a token of another campaign is no token of this one.
+    """
     wrong = [name for name, value in received.arguments.items() if source.arguments.get(name, value) != value]
     if not wrong:
         return None
     detail = f"The {operation.credential} token belongs to another {wrong[0]} than the path"
-    return Decision(Reason.UNKNOWN_CAMPAIGN, detail) if operation.journey is Journey.LIST else _unauthorized(detail)
+    is_known = all(received.arguments[name] in source.siblings for name in wrong)
+    if operation.journey is Journey.LIST and not is_known:
+        return Decision(Reason.UNKNOWN_CAMPAIGN, detail)
+    return _unauthorized(detail)
 
 
 def _why_not(presented: str, source: Source, operation: Operation, now: datetime) -> Decision | None:

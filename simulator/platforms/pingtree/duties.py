@@ -81,10 +81,10 @@ def age_before_birthday(history: History, ledger: Ledger) -> None:
 
 def tokens(history: History, ledger: Ledger) -> None:
     """D30, D31, D32: the token of the endpoint's kind, in the literal form, and the newest one."""
-    kinds = {item.name: item.credential for item in history.contract.operations}
+    kinds = {item.name: item.credential for item in history.contract.operations if not item.credential_reading}
     for sent in history.sent:
         wanted = kinds.get(sent.operation)
-        if not wanted or wanted == "click":  # the click listing wants a token under one reading only (C21)
+        if not wanted:
             continue
         ledger.met("D31")
         if sent.credential.get("state") == "absent":

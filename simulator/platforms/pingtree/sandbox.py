@@ -244,6 +244,7 @@ class PingtreeSection(PlatformSection):
                 limits=entry.limits.values(),
                 active=entry.active,
                 arguments=self._arguments(campaign, entry, around),
+                siblings=frozenset(around.named(item.id) for item in self.campaigns),
             )
 
     def _credentials(self, campaign: Campaign, name: str, around: Surroundings) -> dict[str, str]:
