@@ -384,11 +384,13 @@ def test_a_list_with_a_bad_parameter_is_a_400(source: Source, query: dict[str, A
     assert listed(source, **query).rows == {"PT-LIST-400"}
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/lead/list/org/cmp_2", "/api/lead/list/org_of_nobody/cmp", "/api/lead/list/org/x"]
-)
-def test_a_list_of_ids_that_are_not_the_token_s_is_a_400(source: Source, path: str) -> None:
+@pytest.mark.parametrize("path", ["/api/lead/list/org_of_nobody/cmp", "/api/lead/list/org/x"])
+def test_a_list_of_ids_that_nobody_has_is_a_400(source: Source, path: str) -> None:
     assert listed(source, path).rows == {"PT-LIST-400"}
+
+
+def test_a_list_of_another_campaign_than_the_token_s_is_a_401(source: Source) -> None:
+    assert listed(source, "/api/lead/list/org/cmp_2").rows == {"PT-LIST-401"}
 
 
 def test_a_list_wants_the_api_token(box: Sandbox, source: Source) -> None:
