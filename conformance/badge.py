@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+import click
+
 from conformance.results import Exit, RunResult
 
 _GREEN, _AMBER, _RED = "#1a7f45", "#9a6700", "#b3261e"
@@ -12,7 +14,7 @@ _LABEL = "documented answers"
 _WIDTH = 6.6  # of a letter at 11 px, on average: a badge is set in whatever font the reader has
 
 
-class PartialRunError(ValueError):
+class PartialRunError(click.UsageError):
     """A badge was asked of a run that did not ask everything."""
 
 

@@ -12,7 +12,7 @@ import click
 from jsonschema import Draft202012Validator
 
 from conformance import report
-from conformance.results import Exit
+from conformance.results import REPORT_VERSION, Exit
 
 ABSENT = "absent"
 """What stands for a row that one of two reports has not."""
@@ -41,7 +41,7 @@ def load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ReportError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     for fault in Draft202012Validator(report.schema()).iter_errors(document):
-        raise ReportError(f"{path} is no report of version {report.REPORT_VERSION}: {fault.json_path}: {fault.message[:200]}")
+        raise ReportError(f"{path} is no report of version {REPORT_VERSION}: {fault.json_path}: {fault.message[:200]}")
     found: dict[str, Any] = document
     return found
 
@@ -76,7 +76,7 @@ def _compared(
         if ends[0] != ends[1]:
             known = one.get(name) or other[name]
             title = known.get("meaning") or known.get("title", "")
-            yield Difference(name, title, *ends, _why(left, one.get(name)), _why(right, other.get(name)))
+            yield Difference(name, title, ends[0], ends[1], _why(left, one.get(name)), _why(right, other.get(name)))
 
 
 def _why(document: Mapping[str, Any], item: Mapping[str, Any] | None) -> str:
@@ -105,7 +105,11 @@ def diff(ctx: click.Context, left: Path, right: Path, as_json: bool) -> None:
         ctx.exit(Exit.USAGE)
     found = list(differences(one, other))
     if as_json:
-        click.echo(json.dumps({"left": one["target"], "right": other["target"], "differences": [asdict(item) for item in found]}))
+        click.echo(
+            json.dumps(
+                {"left": one["target"], "right": other["target"], "differences": [asdict(item) for item in found]}
+            )
+        )
     else:
         for line in lines(found, one, other):
             click.echo(line)

@@ -74,7 +74,8 @@ def _secrets(document: Mapping[str, Any]) -> set[str]:
 
 def policy(style: str, script: str) -> str:
     """Return the content security policy: this style and this script, and nothing from anywhere."""
-    return f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    nothing = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    return f"{nothing}; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
 
 
 def _hash(text: str) -> str:
@@ -110,7 +111,7 @@ def _kills(proof: Mapping[str, Any] | None) -> dict[str, list[tuple[str, str]]]:
 
 def _ending(document: Mapping[str, Any]) -> str:
     return {
-        0: "All rows that apply are asserted",
+        0: "All rows that apply are asserted" if document["rows"] else "Nothing failed",
         1: "Not conforming",
         5: "Nothing was asked",
         10: "Green, but incomplete for this target",
@@ -123,7 +124,9 @@ def _ending(document: Mapping[str, Any]) -> str:
 def _template() -> Template:
     loader = DictLoader({_TEMPLATE: _text(_TEMPLATE)})
     # Everything is escaped but the page's own style and script, which hold no value of a run.
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["pretty"] = pretty
     return environment.get_template(_TEMPLATE)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -217,9 +217,8 @@ def fields_table() -> str:
 class _Loader(yaml.SafeLoader):
     """Knows the words of JSON only: YAML 1.1 would make a number of `10:30` and a boolean of `no`."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
-
+_Loader.yaml_implicit_resolvers = {}
 for _tag, _words, _begin in (
     ("null", r"null|~|", ["n", "~", ""]),
     ("bool", r"true|false", list("tf")),

@@ -15,7 +15,7 @@ PLATFORMS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 }
 """What each vendor calls at a buyer, and with which methods: the last segment of the path."""
 
-MOST_BUYERS: Final = 5_000
+MOST_BUYERS: Final = 50_000
 
 
 class TooManyBuyersError(Exception):

@@ -26,7 +26,7 @@ from simulator.settings import Settings
 from simulator.store import Store
 from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import audit, control, faults, observation, state, vendor_api
+from simulator.web import audit, control, documents, faults, observation, state, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
@@ -46,6 +46,7 @@ def create(settings: Settings) -> Flask:
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
     tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
+    exchange.clear_away = tenancy.clear_away
     _take_in(tenancy, _default_tenant(settings, store))
     for name, document in store.saved_tenants():
         if name != DEFAULT:
@@ -58,6 +59,7 @@ def create(settings: Settings) -> Flask:
         state.blueprint(tenants, store, courier),
         observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
         audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
+        documents.blueprint(tenants, CONTRACTS),
     ]
     reloader = _reloader(settings, tenancy, hub)
     control.register(

@@ -13,6 +13,7 @@ import click
 
 from simulator.auditing_cli import audit
 from simulator.observing_cli import explain, logs
+from simulator.rehearsing_cli import rehearse
 
 FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
 COMMANDS = "leadsandbox.commands"
@@ -51,6 +52,7 @@ def main() -> None:
       leadsandbox check FILE      check a sandbox file of your own
       leadsandbox logs            what was asked and answered
       leadsandbox explain ID      why a request got its answer
+      leadsandbox rehearse -- CMD run your client through what a platform may do
       leadsandbox audit           what your own requests get wrong
 
     \b
@@ -98,6 +100,7 @@ def _server_options(command: F) -> F:
 @click.option("--direct", is_flag=True, envvar="LEADSANDBOX_DIRECT", show_envvar=True,
               help="Leave out the relay: faster; resets and hangs are then approximated.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool, **more: Any) -> None:
     """Start the simulator and its mock buyers, and keep them running until Ctrl-C.
 
@@ -107,6 +110,8 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
     from simulator.addresses import CannotStartError, listening, reserve
 
     programs = supervisor.Supervisor()
+    if more.pop("until_stdin_ends"):
+        supervisor.end_with_stdin()
     with supervisor.signals_as_interrupts():
         try:
             with reserve(host, port) if more["direct"] else listening(host, port) as public:
@@ -170,6 +175,8 @@ def _settings(config: Path | None, host: str, port: int, db: str, threads: int, 
     from simulator.settings import LOOPBACK, Settings, default_database
 
     given = {name: value for name, value in more.items() if value}
+    if not str(given.get("control_token", "")).isascii():
+        raise click.UsageError("the control token travels in a header: use ASCII characters only")
     if host not in LOOPBACK and not given.get("control_token"):
         raise click.UsageError(f"on {host} everybody could use the control API: give it a --control-token")
     try:
@@ -207,13 +214,24 @@ def schema() -> None:
 @main.command()
 @click.argument("name", required=False)
 @click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", help="Sandbox file.")
-@click.option("--schema", "as_schema", is_flag=True, help="Print JSON Schema, one object by operation.")
-def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "html", "schema", "openapi", "curl"]),
+    default="markdown",
+    show_default=True,
+    help="How to write it.",
+)
+@click.option("--schema", "form", flag_value="schema", help="The same as `--format schema`: one object by operation.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, envvar="LEADSANDBOX_URL", show_envvar=True,
+              help="Base URL that its curls and its OpenAPI document name.")  # fmt: skip
+def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
     """Print the posting specification of a source or supplier: what it must and may send.
 
-    NAME is its id or link id; without it, all are listed.
+    NAME is its id or link id; without it, all are listed. It says what the sandbox file says; a running sandbox
+    serves the same at /__sandbox/specs/NAME, with the credentials in force.
     """
-    from simulator import posting
+    from simulator import posting, specs
     from simulator.configuration.loading import ConfigurationError
 
     try:
@@ -223,10 +241,10 @@ def spec(*, name: str | None, config: Path | None, as_schema: bool) -> None:
     if name is None:
         click.echo(posting.listing(specifications))
         return
-    wanted = [item for item in specifications if name in {item.source.id, item.source.name}]
+    wanted = posting.named(specifications, name)
     if not wanted:
         _leave(USAGE, f"leadsandbox: no source or supplier is called {name!r}; `leadsandbox spec` lists them")
-    click.echo(posting.schemas(wanted) if as_schema else posting.markdown(wanted))
+    click.echo(specs.rendered(wanted, form, url.rstrip("/")))
 
 
 @main.command()
@@ -270,6 +288,7 @@ def send(
 
 main.add_command(logs)
 main.add_command(explain)
+main.add_command(rehearse)
 main.add_command(audit)
 
 

@@ -210,6 +210,17 @@ def private_folder() -> str:
     raise ChildError(3, "leadsandbox: no temporary folder for a socket; set TMPDIR to a short path, or use --direct")
 
 
+def end_with_stdin() -> None:
+    """Send this process a SIGTERM when its standard input ends: whoever started it is gone, however it went."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="stdin watch", daemon=True).start()
+
+
 @contextlib.contextmanager
 def signals_as_interrupts() -> Iterator[None]:
     """Make SIGTERM and SIGHUP end things as Ctrl-C does."""

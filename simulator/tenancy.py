@@ -56,8 +56,6 @@ class Tenancy:
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
         name = name or f"t{new_id()[:8]}"
-        if self.tenants.get(name) is not None:
-            raise KeyError(name)
         sandbox = built_in() if document is None else posted(document)
         clock = Clock()
         tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)
@@ -66,12 +64,13 @@ class Tenancy:
             self.introduce(tenant)
         except Exception:
             self.tenants.remove(name)
+            self._forget_personas(tenant)
             raise
         self.save(tenant)
         return tenant
 
     def save(self, tenant: Tenant) -> None:
-        """Write down what a restart needs to find the tenant as it is."""
+        """Write down what a restart needs to find the tenant as it is; nothing for one that is no more."""
         document = {
             "sandbox": tenant.sandbox.model_dump(mode="json", by_alias=True),
             "since": tenant.since.isoformat(),
@@ -79,16 +78,23 @@ class Tenancy:
             "dice": tenant.dice.state(),
         }
         with self.store.transaction() as tx:
-            tx.save_tenant(tenant.id, document)
+            if not tenant.presence.is_closed:
+                tx.save_tenant(tenant.id, document)
 
     def delete(self, tenant: Tenant) -> Mapping[str, int]:
         """Delete a tenant and everything of it; return how many rows went."""
         self.tenants.remove(tenant.id)
         self._forget_personas(tenant)
-        with self.store.transaction() as tx:
-            gone = tx.forget_tenant(tenant.id)
+        gone = self.clear_away(tenant)
         self.changed()
         return gone
+
+    def clear_away(self, tenant: Tenant) -> Mapping[str, int]:
+        """Delete what is left of a tenant that is no more, unless a new one has its name already."""
+        if self.tenants.get(tenant.id) is not None:
+            return {}
+        with self.store.transaction() as tx:
+            return tx.forget_tenant(tenant.id)
 
     def regenerate(self, tenant: Tenant, owner: str, kind: str) -> None:
         """Make the next generation of a credential; the one before is refused from now on (C24)."""
@@ -106,6 +112,7 @@ class Tenancy:
             self.tenants.add(tenant)
         except Exception:
             tenant.sandbox, tenant.read_file = before
+            self.introduce(tenant)  # some of its buyers may have been told already
             raise
         self.changed()
 
@@ -126,6 +133,7 @@ class Tenancy:
             return False
         tenant.clock.restore(found.document["clock"])
         tenant.dice.restore(found.document["dice"])
+        self.save(tenant)
         self.tenants.add(tenant)
         self.changed()
         return True
@@ -143,9 +151,18 @@ class Tenancy:
         for item, reply in zip(personas, self.calls.send(wanted), strict=True):
             if reply.failure:
                 raise UnreachableBuyersError(f"the mock buyers at {self.mock_buyers_url} do not answer: {reply.detail}")
+            if reply.status == 409:
+                raise TooManyTenantsError("the mock buyers play as many buyers as they can; delete some tenants")
             if reply.status >= 400:
                 said = reply.body.decode("utf-8", "replace")[:500]
                 raise PersonaError(f"the persona of buyer {item.buyer_id} is not one: {said}")
+
+    def tell_secret(self, tenant: Tenant, platform: str, buyer_id: str, secret: str) -> None:
+        """Give one mock buyer its new webhook secret; whatever else was changed in it stays."""
+        if self.mock_buyers_url:
+            url = f"{self.mock_buyers_url}/__buyers/{platform}/{tenant.id}/{buyer_id}"
+            headers = {"Content-Type": "application/json"}
+            self.calls.send([Call(url, orjson.dumps({"secret": secret}), headers, MOCK_BUYERS_START, "PATCH")])
 
     def _call(self, item: PersonaWanted) -> Call:
         url = f"{self.mock_buyers_url}/__buyers/{item.platform}/{item.tenant}/{item.buyer_id}"

@@ -13,6 +13,7 @@ from simulator.configuration.model import Sandbox
 from simulator.contract.account import Account, Source
 from simulator.contract.sandbox import PersonaWanted, PlatformSection, Surroundings
 from simulator.dice import Dice
+from simulator.presence import Presence
 from simulator.triggers.arming import Faults
 
 DEFAULT = "default"
@@ -32,6 +33,7 @@ class Tenant:
     read_file: Callable[[str], str]
     accounts: Mapping[str, Account] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
+    presence: Presence = field(default_factory=Presence)
 
     def surroundings(self, mock_buyers_url: str, generations: Generations) -> Surroundings:
         return Surroundings(
@@ -40,7 +42,7 @@ class Tenant:
             secret=f"{self.sandbox.secret} {self.id}".encode(),
             since=self.since,
             mock_buyers_url=mock_buyers_url,
-            suffix="" if self.id == DEFAULT else f"_{self.id}",
+            suffix="" if self.id == DEFAULT else f".{self.id}",  # no tenant's name has a dot
             generations=generations(self.id),
             read_file=self.read_file,
         )
@@ -57,19 +59,29 @@ class Tenants:
         self._callers: dict[tuple[str, bytes], tuple[Tenant, str]] = {}
 
     def add(self, tenant: Tenant) -> None:
-        """Take in a tenant, or take in anew one whose file or credentials changed."""
+        """Take in a tenant, or take in anew one whose file or credentials changed.
+
+        Raises KeyError when another tenant has its name, or one of its callers' names, and for one that is no more.
+        """
         around = tenant.surroundings(self._mock_buyers_url, self._generations)
         tenant.accounts = {name: section.account(around) for name, section in sections(tenant.sandbox)}
         with self._lock:
-            self._tenants[tenant.id] = tenant
+            if tenant.presence.is_closed or self._tenants.get(tenant.id, tenant) is not tenant:
+                raise KeyError(tenant.id)
             kept = {key: entry for key, entry in self._callers.items() if entry[0].id != tenant.id}
             for platform, account in tenant.accounts.items():
                 names = (*account.sources, *account.doors)
-                kept.update({(platform, _digest(name)): (tenant, name) for name in names})
+                callers = {(platform, _digest(name)): (tenant, name) for name in names}
+                if taken := kept.keys() & callers.keys():
+                    raise KeyError(callers[min(taken)][1])
+                kept.update(callers)
+            self._tenants[tenant.id] = tenant
             self._callers = kept  # swapped whole, so that a reader never sees half of it
 
     def remove(self, tenant_id: str) -> None:
         with self._lock:
+            if found := self._tenants.get(tenant_id):
+                found.presence.close()
             self._tenants.pop(tenant_id, None)
             self._callers = {key: entry for key, entry in self._callers.items() if entry[0].id != tenant_id}
 
@@ -80,7 +92,7 @@ class Tenants:
             return self._tenants[DEFAULT], None
         tenant, name = entry
         account = tenant.accounts[platform]
-        return tenant, account.sources.get(name) or account.doors[name]
+        return tenant, account.sources.get(name) or account.doors.get(name)  # None: replaced a moment ago
 
     @property
     def default(self) -> Tenant:

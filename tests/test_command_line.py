@@ -351,7 +351,7 @@ def test_an_unknown_persona_is_one_line(tmp_path: Path) -> None:
     buyer = {"id": "b", "persona": "eagre"}
     source = {"id": "s", "link_id": "l"}
     file = written(tmp_path, {"pingtree": {"campaigns": [{"id": "c", "sources": [source], "buyers": [buyer]}]}})
-    line = says_one_line("up", "--port", "0", "--db", ":memory:", "--config", file, code=3)
+    line = says_one_line("up", "--port", "0", "--db", ":memory:", "--config", file, code=2)
     assert "eager" in line
 
 

@@ -339,9 +339,7 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
 
 
 def test_a_wrong_secret_is_not_repeated() -> None:
-    assert not any(
-        "hunter2" in line for line in problems_in("campaigns: [{id: a, sources: [{secret: {x: hunter2}}]}]")
-    )
+    assert not any("hunter2" in line for line in problems_in("campaigns: [{id: a, sources: [{secret: {x: hunter2}}]}]"))
 
 
 def test_long_values_are_cut_in_messages() -> None:
@@ -350,17 +348,13 @@ def test_long_values_are_cut_in_messages() -> None:
 
 
 def test_columns_count_characters_and_windows_line_ends_count_once() -> None:
-    assert problems_in("\ufeffanything: ünï\r\nprices: {é: x}\r\n") == [
-        'f:2:13: prices.é: must be a number (got "x")'
-    ]
+    assert problems_in("\ufeffanything: ünï\r\nprices: {é: x}\r\n") == ['f:2:13: prices.é: must be a number (got "x")']
 
 
 @pytest.mark.parametrize("word", ["nan", "inf", "-Infinity"])
 def test_a_lenient_number_field_takes_no_infinity_either(word: str) -> None:
     assert problems_in(f"ratio: {word}", Lenient) == ["f:1:8: ratio: must be a finite number"]
-    assert problems_in(f"ratios: {{a: [1, {word}]}}", Lenient) == [
-        "f:1:17: ratios.a[1]: must be a finite number"
-    ]
+    assert problems_in(f"ratios: {{a: [1, {word}]}}", Lenient) == ["f:1:17: ratios.a[1]: must be a finite number"]
 
 
 def test_a_lenient_whole_number_may_have_leading_zeros() -> None:
@@ -510,15 +504,11 @@ FRAGMENTS = st.sampled_from(
         "\t", "\r\n", "%YAML 1.2\n", "é", "\x85", "\u2028", "\ufeff", "\x00", "\ud800", "\\ud800", "...",
     ]
 )  # fmt: skip
-KEYS = st.sampled_from(
-    [*Sandbox.model_fields, *Campaign.model_fields, *Source.model_fields, "any_of", "field", "x"]
-)
+KEYS = st.sampled_from([*Sandbox.model_fields, *Campaign.model_fields, *Source.model_fields, "any_of", "field", "x"])
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | KEYS
 TREES = st.dictionaries(
     KEYS,
-    st.recursive(
-        LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
-    ),
+    st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)),
 )
 
 

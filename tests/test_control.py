@@ -231,3 +231,51 @@ def test_an_open_address_needs_a_control_token(host: str) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert ended.returncode == 2
     assert "--control-token" in ended.stderr
+
+
+def test_a_tenant_that_is_deleted_while_it_answers_leaves_nothing(built_in: Sandbox) -> None:
+    buyer = {"id": "slow", "persona": {"persona": "slow", "latency": 1500}}
+    source = {"id": "s", "link_id": "l"}
+    sandbox = {"pingtree": {"campaigns": [{"id": "c", "sources": [source], "buyers": [buyer]}]}}
+    tenant = Tenant(built_in.base_url, sandbox=sandbox)
+    with ThreadPoolExecutor(1) as thread:
+        pinged = thread.submit(tenant.say, "pingtree ping")
+        played = f"{built_in.mock_buyers_url}/__buyers/pingtree/{tenant.name}/slow/received"
+        eventually(lambda: requests.get(played, timeout=TIMEOUT).json().get("received"))
+        assert tenant.control("DELETE", f"tenants/{tenant.name}").status_code == 200
+        assert pinged.result().status_code == 201, "whoever is inside may finish"
+    eventually(lambda: built_in.query("SELECT count(*) FROM pings WHERE tenant = ?", tenant.name) == [(0,)])
+    assert built_in.query("SELECT count(*) FROM tenants WHERE id = ?", tenant.name) == [(0,)]
+
+
+def test_a_fault_that_does_not_fit_is_kept_for_a_request_that_it_fits(tenant: Tenant) -> None:
+    tenant.control("POST", "faults", {"trigger": "PT-PING-400-RULE", "count": 1})
+    assert tenant.say("leaddistro ingest").status_code == 201
+    asked = tenant.say("pingtree ping", headers={"X-Sandbox-Trigger": "no_bid"})
+    assert asked.json()["data"]["leadStatus"] == "ping_reject"
+    assert tenant.say("pingtree ping").status_code == 400
+    assert tenant.say("pingtree ping").status_code == 201
+
+
+def test_a_restored_clock_survives_a_restart(tmp_path: Path) -> None:
+    for visit in range(2):
+        with running(tmp_path) as sandbox:
+            url = f"{sandbox.base_url}/__sandbox"
+            if visit == 0:
+                requests.post(f"{url}/clock", json={"set": "2030-01-01T00:00:00Z"}, timeout=TIMEOUT)
+                requests.post(f"{url}/snapshots", timeout=TIMEOUT)
+                requests.post(f"{url}/clock", json={"advance": "400 days"}, timeout=TIMEOUT)
+                requests.post(f"{url}/snapshots/default/restore", timeout=TIMEOUT)
+            assert requests.get(f"{url}/clock", timeout=TIMEOUT).json()["now"].startswith("2030-01-0")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE", "FOO", "OPTIONS"])
+def test_the_control_api_answers_wrong_methods_itself(built_in: Sandbox, method: str) -> None:
+    answer = requests.request(method, f"{built_in.base_url}/__sandbox/clock", timeout=TIMEOUT)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (405, PROBLEM)
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("path", ["leads?stat=x", "pings?after=1", "caps?x=1", "deliveries?state=pending"])
+def test_a_filter_that_a_route_does_not_know_is_refused(tenant: Tenant, path: str) -> None:
+    assert tenant.control("GET", path).status_code == 400

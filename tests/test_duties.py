@@ -286,7 +286,7 @@ LEADDISTRO: dict[str, Breach] = {
     "D22": ld_ping_too_soon,
     "D23": ld_idle_pings,
     "D33": lambda s: s.lead(ping={"query": f"key={s.source.credentials['api_key']}".encode()}),
-    "D34": lambda s: s.lead(ping={"headers": {"sec-fetch-mode": "cors"}}),
+    "D34": lambda s: s.lead(ping={"headers": {"sec-fetch-site": "cross-site"}}),
     "D37": lambda s: s.send("ping", None, Reason.MALFORMED_BODY, body=b"\xef\xbb\xbf{}"),
     "D38": lambda s: s.ping(s.number(), Reason.NOT_LINKED, values={"flo_campaign_id": "campaign_unlinked"}),
     "D40": ld_after_reject,

@@ -77,13 +77,13 @@ class Watched:
     def __init__(self) -> None:
         self.keys: list[str] = []
 
-    def ask(self, key: str, limit: Limit) -> int:  # noqa: ARG002
+    def ask(self, key: str, limit: Limit) -> int:
         self.keys.append(key)
         return 0
 
 
 class Failing:
-    def ask(self, key: str, limit: Limit) -> int:  # noqa: ARG002
+    def ask(self, key: str, limit: Limit) -> int:
         raise LimiterUnavailableError("the disk is full")
 
 

@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 from simulator.routing.auction import losers, ranked
 from simulator.routing.model import Asked, Bid, Buyer
 
-BUYERS = {
-    one: Buyer(one, minimum_price=Decimal(low))
-    for one, low in {"a": "0", "b": "0", "c": "30", "d": "0"}.items()
-}
+BUYERS = {one: Buyer(one, minimum_price=Decimal(low)) for one, low in {"a": "0", "b": "0", "c": "30", "d": "0"}.items()}
 
 
 def bid(buyer: str, amount: str, ping: str = "") -> Bid:
@@ -57,9 +54,7 @@ def test_nobody_loses_where_nobody_bids() -> None:
     assert losers([bid("a", "1")], BUYERS) == ()
 
 
-AMOUNTS = (
-    st.decimals(-5, 100, allow_nan=False, places=2) | st.just(Decimal("NaN")) | st.just(Decimal("Infinity"))
-)
+AMOUNTS = st.decimals(-5, 100, allow_nan=False, places=2) | st.just(Decimal("NaN")) | st.just(Decimal("Infinity"))
 BIDS = st.lists(st.builds(Bid, st.sampled_from("abcdz"), AMOUNTS, st.sampled_from(["1", "2"])), max_size=8)
 
 

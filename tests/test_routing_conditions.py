@@ -162,9 +162,7 @@ def test_failing_names_each_top_level_member_that_does_not_hold() -> None:
 
 def test_a_group_of_which_any_member_will_do_is_one_rule() -> None:
     either = nested(ADULT, MAILED, any_of=True, name="reachable")
-    assert [(c.rule, c.passed, c.reason) for c in checks(either, {"age": 20}, NOW)] == [
-        ("reachable", True, None)
-    ]
+    assert [(c.rule, c.passed, c.reason) for c in checks(either, {"age": 20}, NOW)] == [("reachable", True, None)]
     assert [c.rule for c in failing(either, {"age": 2}, NOW)] == ["reachable"]
 
 
@@ -223,9 +221,7 @@ OPERATOR_NAMES = st.sampled_from([*OPERATORS, "LIKE", ""])
 TESTS = st.builds(Comparison, field=st.just("x"), operator=OPERATOR_NAMES, value=JSON)
 GROUPS = st.recursive(
     st.builds(Group, members=st.lists(TESTS, max_size=3).map(tuple), any_of=st.booleans()),
-    lambda inner: st.builds(
-        Group, members=st.lists(inner | TESTS, max_size=3).map(tuple), any_of=st.booleans()
-    ),
+    lambda inner: st.builds(Group, members=st.lists(inner | TESTS, max_size=3).map(tuple), any_of=st.booleans()),
     max_leaves=5,
 )
 
@@ -240,9 +236,7 @@ def test_no_json_value_and_no_test_makes_a_filter_raise(group: Any, value: Any) 
         assert isinstance(member, Group) or validate(member) is None or isinstance(validate(member), str)
 
 
-@pytest.mark.parametrize(
-    "value", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", 10.0**300, "9" * 5000]
-)
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", 10.0**300, "9" * 5000])
 def test_values_at_the_edge_of_the_calendar_and_of_numbers_do_not_raise(value: Any) -> None:
     far = NOW.astimezone(ZoneInfo("Pacific/Kiritimati"))
     assert len(failing(nested(Comparison("x", "==", "today")), {"x": value}, far)) == 1

@@ -79,9 +79,7 @@ def test_a_form_value_becomes_its_type_or_stays_as_it_was_sent(kind: Any, text: 
         ("unknown", "as it is", "as it is"),
     ],
 )
-def test_a_transform_changes_what_it_understands_and_leaves_the_rest(
-    transform: Any, sent: Any, kept: Any
-) -> None:
+def test_a_transform_changes_what_it_understands_and_leaves_the_rest(transform: Any, sent: Any, kept: Any) -> None:
     found = transformed(Field("x", transform=transform), sent)
     assert (type(found), found) == (type(kept), kept)
 

@@ -17,9 +17,7 @@ from simulator.routing.rules import eligible, order, redeemable, refusals, refus
 from simulator.routing.suppression import md5_of
 
 NOW = datetime(2026, 11, 20, 19, 5, tzinfo=UTC)  # Friday 14:05 in New York
-LEAD = Lead(
-    {"age": 40, "state": "NY", "email": "a@example.com"}, "2125550123", "a@example.com", "NY", "10001-1234"
-)
+LEAD = Lead({"age": 40, "state": "NY", "email": "a@example.com"}, "2125550123", "a@example.com", "NY", "10001-1234")
 TERMS = Terms("any", "s1", "c1")
 CLOSED = (Window(frozenset({1}), 0, 60),)
 OPEN = (Window(frozenset({5}), 14 * 60, 15 * 60),)
@@ -163,9 +161,7 @@ def campaign(distribution: Distribution, *buyers: Buyer) -> Terms:
 
 
 def test_a_waterfall_goes_by_priority_then_id() -> None:
-    terms = campaign(
-        Distribution.WATERFALL, Buyer("c", priority=1), Buyer("a", priority=2), Buyer("b", priority=1)
-    )
+    terms = campaign(Distribution.WATERFALL, Buyer("c", priority=1), Buyer("a", priority=2), Buyer("b", priority=1))
     assert ids(order(terms, terms.buyers, turn=5, dice=0.9)) == ["b", "c", "a"]
 
 
@@ -196,9 +192,7 @@ def test_the_turns_of_a_capped_buyer_are_shared_and_not_inherited() -> None:
     assert firsts == ["a", "c", "c", "a", "a", "c"]
 
 
-PRESENT = st.integers(1, 6).flatmap(
-    lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), min_size=1))
-)
+PRESENT = st.integers(1, 6).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), min_size=1)))
 
 
 @settings(deadline=None)
@@ -267,9 +261,7 @@ BUYERS = st.lists(
 
 
 @settings(deadline=None)
-@given(
-    BUYERS, st.sampled_from(Distribution), st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.data()
-)
+@given(BUYERS, st.sampled_from(Distribution), st.integers(0, 10**6), st.floats(0, 1, exclude_max=True), st.data())
 def test_every_order_offers_the_lead_to_each_eligible_buyer_once(
     buyers: Any, distribution: Any, turn: Any, dice: Any, data: Any
 ) -> None:

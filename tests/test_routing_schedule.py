@@ -70,16 +70,12 @@ MINUTES = st.integers(0, 1439)
 
 @settings(deadline=None)
 @given(MOMENTS, st.frozensets(st.integers(1, 7)), MINUTES, MINUTES)
-def test_a_window_and_its_complement_are_never_open_together(
-    now: Any, weekdays: Any, opens: Any, closes: Any
-) -> None:
+def test_a_window_and_its_complement_are_never_open_together(now: Any, weekdays: Any, opens: Any, closes: Any) -> None:
     window = Window(frozenset(range(1, 8)), opens, closes)
     other = Window(frozenset(range(1, 8)), closes, opens)
     both = [is_open((one,), now, NEW_YORK) for one in (window, other)]
     assert both == [True, True] if opens == closes else sum(both) == 1
-    assert is_open((Window(weekdays, 0, 1440),), now, NEW_YORK) is (
-        local(now, NEW_YORK).isoweekday() in weekdays
-    )
+    assert is_open((Window(weekdays, 0, 1440),), now, NEW_YORK) is (local(now, NEW_YORK).isoweekday() in weekdays)
 
 
 @settings(deadline=None)

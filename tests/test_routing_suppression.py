@@ -65,9 +65,7 @@ def test_a_lifetime_window_reaches_back_to_the_beginning() -> None:
     assert cutoff(DuplicateRule(("phone",), timedelta.max), NOW).year == 1
 
 
-@pytest.mark.parametrize(
-    "spelling", ["2125550123", "(212) 555-0123", "+1 212-555-0123", "12125550123", 2125550123]
-)
+@pytest.mark.parametrize("spelling", ["2125550123", "(212) 555-0123", "+1 212-555-0123", "12125550123", 2125550123])
 def test_all_spellings_of_a_phone_number_have_one_hash(spelling: Any) -> None:
     assert md5_of("mobile", spelling) == md5_of("phone", spelling) == md5("2125550123")
 
@@ -165,9 +163,7 @@ def test_no_text_makes_a_list_fail_otherwise_than_by_naming_a_line(text: Any) ->
 
 @settings(deadline=None)
 @given(
-    st.dictionaries(
-        st.sampled_from(["phone", "email", "x"]), st.none() | st.floats() | st.text() | st.lists(st.none())
-    )
+    st.dictionaries(st.sampled_from(["phone", "email", "x"]), st.none() | st.floats() | st.text() | st.lists(st.none()))
 )
 def test_whatever_a_lead_holds_it_has_keys_and_hashes(values: Any) -> None:
     lead = Lead(values, phone=str(values.get("phone", "")), email=str(values.get("email", "")))

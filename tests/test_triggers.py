@@ -154,5 +154,3 @@ def test_a_phone_number_of_ours_triggers_in_any_spelling(tenant: Tenant) -> None
 
 def test_behaviours_are_named_once_and_explained() -> None:
     assert all(item.meaning.endswith(".") and item.name == name for name, item in behaviours().items())
-
-

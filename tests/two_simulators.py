@@ -98,5 +98,6 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 if __name__ == "__main__":
     with two_simulators() as url:
-        print(json.dumps({"url": url}), flush=True)
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
         threading.Event().wait()

@@ -1,4 +1,4 @@
-"""Stories of rules that a sender's own specification decides: Acceptable Values, areas, lists, what makes a duplicate."""
+"""Stories of rules that a sender's own specification decides: values, areas, lists, what makes a duplicate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conformance.stage import Stage
     accounts=("strict", "suppressed"),
 )
 def rules_hold_for_posts_too(stage: Stage) -> None:
-    """A post that breaks a rule of its source is rejected although its ping was accepted."""
+    """Rules of the source reject a post although its ping was accepted."""
     for variant in ("refused", "poor"):
         ping(stage, variant, account="strict", lead=variant)
         post(stage, "PT-POST-400-RULE", 400, variant, account="strict", lead=variant, variant=variant)
@@ -31,7 +31,7 @@ def rules_hold_for_posts_too(stage: Stage) -> None:
     needs=(Lever.CONTROL_API,),
 )
 def acceptable_values_are_kept(stage: Stage) -> None:
-    """A value outside a custom field's Acceptable Values is refused, and the field named."""
+    """Values outside a custom field's Acceptable Values are refused, and the field named."""
     named = {"/field_errors/0/field": "case_type", "/field_errors/0/code": "invalid_format"}
     tell(stage, "ping", "LD-PING-400", 400, variant="unaccepted", body=named)
     tell(stage, "ingest", "LD-ING-400-VALIDATION", 400, variant="unaccepted", body=named)

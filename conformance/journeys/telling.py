@@ -45,6 +45,8 @@ def ping_id(stage: Stage, row: str = "LD-PING-200-ACCEPTED", **more: Any) -> Ans
 def all_at_once(stage: Stage, step: Step, people: bool = False) -> list[Answer]:
     """Send a step from several threads; with `people` each sends another person."""
     steps = [Step(**{**_fields(step), "lead": f"{step.lead}_{n}" if people else step.lead}) for n in range(AT_ONCE)]
+    for item in steps:  # made up before the threads start, or each might make up a person of its own
+        stage.composer.filled(f"${{{item.lead}.email}}")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(stage.send, steps))
 

@@ -123,21 +123,38 @@ def _anywhere(scene: Scene, operation: Operation, sent: Sent) -> Sent:
 
 def _forgiving() -> Iterator[Mutant]:
     """Yield mutants that keep the usual reading where another one is in force."""
-    suppressed = accounts_suppressed
-    for name, says, breaks, made in (
-        ("INV-SILENT-SKIP/refused", "a list refuses the lead", "INV-SILENT-SKIP", _instead("LD-ING-200-UNMATCHED", "LD-ING-422-SUPPRESS", suppressed)),
-        ("INV-TOKEN-FORGIVEN/refused", "a bad ping_id is refused", "INV-TOKEN-FORGIVEN", _instead("LD-ING-201-ACCEPTED", "LD-ING-PING-INVALID", _with_token)),
-    ):
-        yield Mutant(name, "reading", "leaddistro", says, (breaks,), made)
+    refused = _instead("LD-ING-200-UNMATCHED", "LD-ING-422-SUPPRESS", _is_suppressed)
+    name, says = "INV-SILENT-SKIP", "a list refuses the lead"
+    yield Mutant(f"{name}/refused", "reading", "leaddistro", says, (name,), refused)
+    unforgiven = _instead("LD-ING-201-ACCEPTED", "LD-ING-PING-INVALID", _with_token)
+    name, says = "INV-TOKEN-FORGIVEN", "a bad ping_id is refused"
+    yield Mutant(f"{name}/refused", "reading", "leaddistro", says, (name,), unforgiven)
+    objects = _instead("LD-ING-422-FILTER", "LD-ING-422-FILTER", _is_named)
+    name, says = "INV-FILTER-NAMES", "filter_errors are objects"
+    yield Mutant(f"{name}/objects", "reading", "leaddistro", says, (name,), objects)
+    name, says = "INV-RETRY-AFTER", "the body says how long to wait"
+    yield Mutant(f"{name}/in-body", "reading", "leaddistro", says, (name,), lambda _scene: _waiting)
     says = "generation 1 is answered as generation 2"
     yield Mutant("INV-GENERATION-1/nested", "reading", "pingtree", says, ("INV-GENERATION-1",), _nested)
     says = "the buyer is not named"
-    yield Mutant("INV-BUYER-NAMED/nameless", "reading", "pingtree", says, ("INV-BUYER-NAMED",), lambda _scene: _nameless)
+    yield Mutant(
+        "INV-BUYER-NAMED/nameless", "reading", "pingtree", says, ("INV-BUYER-NAMED",), lambda _scene: _nameless
+    )
 
 
-def accounts_suppressed(scene: Scene, sent: Sent) -> bool:
+def _is_suppressed(scene: Scene, sent: Sent) -> bool:
     account = accounts(scene, "leaddistro")["suppressed"]
-    return values_of(sent).get("flo_campaign_id") == account.lead["flo_campaign_id"]
+    return bool(values_of(sent).get("flo_campaign_id") == account.lead["flo_campaign_id"])
+
+
+def _is_named(scene: Scene, _sent: Sent) -> bool:
+    words = scene.world.grounds["leaddistro"].words if scene.world else {}
+    return words.get("filter_errors_shape") == "strings"
+
+
+def _waiting(sent: Sent, ask: Ask) -> Got:
+    got = ask(sent)
+    return got.with_json({**got.parsed(), "retry_after": 1}) if got.status == 429 else got
 
 
 def _with_token(_scene: Scene, sent: Sent) -> bool:

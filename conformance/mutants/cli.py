@@ -85,7 +85,11 @@ def _survivor(outcome: Outcome) -> str:
 def _ending(run: RunResult) -> str:
     if run.exit_code == Exit.SELF_TEST:
         return "The self-test failed."
-    return "The suite is proved." if run.exit_code == Exit.ALL_GREEN else "The suite is proved; the run itself is not green."
+    return (
+        "The suite is proved."
+        if run.exit_code == Exit.ALL_GREEN
+        else "The suite is proved; the run itself is not green."
+    )
 
 
 def _progress(now: int, every: int) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from conformance.mutants.model import Ask, Got, Mutant, Scene, Sent, Tampering
 from conformance.catalogue import journeys
+from conformance.mutants.model import Ask, Got, Mutant, Scene, Sent, Tampering
 from conformance.mutants.recognising import has_twin, is_really, is_row
 from conformance.mutants.schema_parts import Part, changed, dropped, parts, with_unknown
 from simulator.contract.model import Contract, Row
@@ -28,7 +28,7 @@ def mutants(contract: Contract) -> Iterator[Mutant]:
 def _of_row(contract: Contract, row: Row) -> Iterator[Mutant]:
     """Yield what is wrong with a row's answer, and with its body under the other readings that a journey asks under."""
     schemas = contract.schemas[row.operation]
-    usual = (*_status(contract, row), *_wire(row), *_body(contract, row, schemas[row.id]))
+    usual = (*_status(contract, row), *_wire(contract, row), *_body(contract, row, schemas[row.id]))
     for change in usual:
         yield _mutant(contract, row, row.id, change)
     for key, schema in schemas.items():
@@ -65,7 +65,7 @@ def _body(contract: Contract, row: Row, schema: Mapping[str, Any]) -> Iterator[t
     yield from _other_code(contract, row, schema)
     for place in with_unknown(schema):
         where = ".".join(map(str, place)) or "the body"
-        yield "unknown", where, f"a key that no page names in {where}", _at(lambda body, p=place: _grown(body, p))
+        yield "unknown", where, f"a key that no page names in {where}", _grown_at(place)
 
 
 def _status(contract: Contract, row: Row) -> Iterator[tuple[str, str, str, Change]]:
@@ -81,16 +81,29 @@ def _with_status(http: int) -> Change:
     return lambda got: replace(got, status=http)
 
 
-def _wire(row: Row) -> Iterator[tuple[str, str, str, Change]]:
-    yield "truncated", "", "JSON that ends in the middle", lambda got: replace(got, body=got.body[: len(got.body) // 2])
+def _wire(contract: Contract, row: Row) -> Iterator[tuple[str, str, str, Change]]:
+    yield "truncated", "", "JSON that ends in the middle", _halved
     yield "not-json", "", "an HTML page", _page
-    names = ["Content-Type"]
+    for name in ("Content-Type", *_headers(contract, row)):
+        yield "header", name, f"no header {name}", _without(name)
+
+
+def _headers(contract: Contract, row: Row) -> tuple[str, ...]:
+    """Return the headers that go with a status."""
     if row.http == 405:
-        names.append("Allow")
-    if row.http == 429:
-        names += ["Retry-After", *(["retry_after"] if row.id.startswith("LD-") else [])]
-    for name in names:
-        yield "header", name, f"no header {name}", lambda got, name=name: got.without(name)
+        return ("Allow",)
+    if row.http != 429:
+        return ()
+    both = "retry_after_underscore_header" in contract.readings.model_fields
+    return ("Retry-After", "retry_after") if both else ("Retry-After",)
+
+
+def _without(name: str) -> Change:
+    return lambda got: got.without(name)
+
+
+def _halved(got: Got) -> Got:
+    return replace(got, body=got.body[: len(got.body) // 2])
 
 
 def _page(got: Got) -> Got:
@@ -140,8 +153,8 @@ def _other_code(contract: Contract, row: Row, schema: Mapping[str, Any]) -> Iter
                 yield "code", f"{part.name}={other}", f"{part.name} is {other}", _set(part, other)
 
 
-def _grown(body: Any, place: tuple[str | int, ...]) -> Any:
-    return changed(body, (*place, "no_page_names_this"), "x", anew=True)
+def _grown_at(place: tuple[str | int, ...]) -> Change:
+    return _at(lambda body: changed(body, (*place, "no_page_names_this"), "x", anew=True))
 
 
 def _at(edit: Callable[[Any], Any]) -> Change:

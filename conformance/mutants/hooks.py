@@ -37,6 +37,7 @@ class TappedControl(Control):
     def _tap(self, webhook: dict[str, Any] | None) -> None:
         if webhook and self.hook:
             address = urlsplit(webhook["url"])
+            self.hook.ask.close()
             self.hook.ask = Upstream(f"{address.scheme}://{address.netloc}")
             webhook["url"] = self.hook.base_url + address.path
 
@@ -46,8 +47,18 @@ def mutants() -> Iterator[Mutant]:
         ("zeros", "the signature is made of zeros", (_SIGNED, _RETRIED), _with_signature(lambda _body: "0" * 64)),
         ("wrong-key", "the signature is of another key", (_SIGNED,), _with_signature(lambda body: sign("other", body))),
         ("reserialised", "the signature is of the body written anew", (_SIGNED,), _with_signature(_of_rewritten)),
-        ("upper-case", "the signature is in upper case", (_SIGNED,), _with_signature(lambda body: sign(SECRET, body).upper())),
-        ("prefixed", "the signature has a prefix", (_SIGNED,), _with_signature(lambda body: f"sha256={sign(SECRET, body)}")),
+        (
+            "upper-case",
+            "the signature is in upper case",
+            (_SIGNED,),
+            _with_signature(lambda body: sign(SECRET, body).upper()),
+        ),
+        (
+            "prefixed",
+            "the signature has a prefix",
+            (_SIGNED,),
+            _with_signature(lambda body: f"sha256={sign(SECRET, body)}"),
+        ),
         ("unsigned", "there is no signature", (_SIGNED, _RETRIED), _unsigned),
         ("altered", "a byte is changed after signing", (_SIGNED,), lambda sent: replace(sent, body=sent.body + b" ")),
         ("flag-dropped", "is_test is not there", (_SIGNED, _TEST), _signed_anew("is_test", None)),
@@ -57,12 +68,22 @@ def mutants() -> Iterator[Mutant]:
         ("no-email", "the lead is not complete", (_SIGNED,), _signed_anew("email", None)),
         ("no-timestamp", "there is no timestamp", (_TIMESTAMP,), lambda sent: _without(sent, TIMESTAMP_HEADER)),
         ("body-alone", "the timestamp is not signed", (_TIMESTAMP,), _with_signature(lambda body: sign(SECRET, body))),
-        ("late", "the timestamp is not the one that was signed", (_TIMESTAMP,), lambda sent: sent.with_header(TIMESTAMP_HEADER, "1")),
+        (
+            "late",
+            "the timestamp is not the one that was signed",
+            (_TIMESTAMP,),
+            lambda sent: sent.with_header(TIMESTAMP_HEADER, "1"),
+        ),
     ):
         yield _mutant(name, says, breaks, _each(change))
     yield _mutant("doubled", "every webhook comes twice", (_SIGNED,), _doubled)
     yield _mutant("not-retried", "a failed webhook is not tried again", (_RETRIED,), _satisfied)
-    yield _mutant("other-event", "a retry is another event", (_RETRIED,), _retry(lambda sent: sent.with_header(EVENT_ID_HEADER, "new")))
+    yield _mutant(
+        "other-event",
+        "a retry is another event",
+        (_RETRIED,),
+        _retry(lambda sent: sent.with_header(EVENT_ID_HEADER, "new")),
+    )
     yield _mutant("other-bytes", "a retry has other bytes", (_RETRIED,), _retry(_signed_anew("retry", value=True)))
     yield _mutant("retry-unsigned", "a retry is not signed", (_RETRIED,), _retry(_unsigned))
     says = "a lead that was not sold is delivered"
@@ -139,7 +160,11 @@ def _sold_in_silence(_scene: Scene) -> Tampering:
     def tamper(sent: Sent, ask: Ask) -> Got:
         got = ask(sent)
         if is_row(rows()["LD-ING-200-UNMATCHED"], sent, got):
-            ask(with_values(sent, {**values_of(sent), "state": "TX", "phone": "2125550188", "email": "silent@example.com"}))
+            ask(
+                with_values(
+                    sent, {**values_of(sent), "state": "TX", "phone": "2125550188", "email": "silent@example.com"}
+                )
+            )
         return got
 
     return tamper

@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from conformance.mutants.model import Mutant, Scene, Sent
+from conformance.mutants.recognising import accounts, sender, values_of
 from conformance.mutants.repairing import (
     Repair,
     changing,
@@ -19,7 +20,6 @@ from conformance.mutants.repairing import (
     presented,
     with_values,
 )
-from conformance.mutants.recognising import accounts, sender, values_of
 from conformance.suite_sandbox import document
 from conformance.target import Account
 from simulator.contract.model import Contract, Operation
@@ -62,7 +62,7 @@ def _credentials(contract: Contract, operation: Operation) -> Iterator[Mutant]:
     several = len({item.credential for item in contract.operations}) > 1
     kinds = ["none", "wrong", *(["kind"] if several else []), *(["foreign"] if several or foreign != refused else [])]
     for kind in kinds:
-        breaks = foreign if kind == "foreign" else refused
+        breaks = foreign if kind == "foreign" else (*refused, *(("INV-TOKENS-APART",) if kind == "kind" else ()))
         name = f"{operation.prefix}/credential/{kind}"
         says = f"{operation.name} accepts {_CREDENTIALS[kind]}"
         yield mutant(name, "credential", contract.platform, operation.name, says, breaks, _accepting(kind))
@@ -117,7 +117,9 @@ def _fields(contract: Contract, operation: Operation) -> Iterator[Mutant]:
 def checked_fields(contract: Contract, operation: Operation) -> list[str]:
     """Return the fields whose format a page documents: all but the free texts."""
     found = contract.schemas[operation.name]["request"]["properties"]
-    return [name for name, schema in found.items() if name in _TEXTS or set(schema) - _FREE or schema["type"] != "string"]
+    return [
+        name for name, schema in found.items() if name in _TEXTS or set(schema) - _FREE or schema["type"] != "string"
+    ]
 
 
 def required_fields(contract: Contract, operation: Operation) -> list[str]:
@@ -128,8 +130,12 @@ def required_fields(contract: Contract, operation: Operation) -> list[str]:
     return list(dict.fromkeys((*named, *sorted(left_out))))
 
 
-def _field(kind: str, contract: Contract, operation: Operation, field: str, breaks: tuple[str, ...], repair: Repair) -> Mutant:
-    says = f"{operation.name} accepts a lead " + (f"without {field}" if kind == "missing" else f"whose {field} is malformed")
+def _field(
+    kind: str, contract: Contract, operation: Operation, field: str, breaks: tuple[str, ...], repair: Repair
+) -> Mutant:
+    says = f"{operation.name} accepts a lead " + (
+        f"without {field}" if kind == "missing" else f"whose {field} is malformed"
+    )
     name = f"{operation.prefix}/{kind}/{field}"
     return mutant(name, "validation", contract.platform, operation.name, says, breaks, repair)
 
@@ -164,4 +170,3 @@ def _readable(scene: Scene, operation: Operation, sent: Sent) -> Sent:
     account = accounts(scene, platform_of(operation))["main"]
     lead = good_lead(scene, account)
     return with_values(sent.with_header("Content-Type", "application/json"), lead)
-

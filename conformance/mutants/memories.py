@@ -1,4 +1,4 @@
-"""Mutants that keep no books of pings: posts without one, late ones, used ones, another's. What a ping is: the server's."""
+"""Mutants that keep no books of pings: posts without one, late ones, used ones, another's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Any
 
 from conformance.mutants.lenient import rows_that_answer
 from conformance.mutants.model import Ask, Got, Made, Mutant, Scene, Sent, Tampering
-from conformance.mutants.recognising import accounts, has_twin, is_really, is_row, name_in, operation_of, rows, values_of
+from conformance.mutants.recognising import (
+    accounts,
+    has_twin,
+    is_really,
+    is_row,
+    name_in,
+    operation_of,
+    rows,
+    values_of,
+)
 from conformance.mutants.repairing import credential, good_lead, with_values
 from simulator.contract.model import Operation
 from simulator.platforms import CONTRACTS
@@ -29,6 +38,7 @@ _POSTS = {
     "used": ("a second post of one ping", ("INV-ONE-SALE",)),
     "expired": ("a post of an expired ping", ("INV-PING-EXPIRES",)),
 }
+_INVARIANTS = {"expired": ("INV-TOKEN-LIFETIME",), "used": ("INV-TOKEN-ONCE",)}
 _REFUSALS = ("PT-POST-400-RULE", "PT-POST-400-MISSING")
 
 
@@ -38,11 +48,11 @@ def mutants() -> Iterator[Mutant]:
     contract = CONTRACTS["leaddistro"]
     ingest = next(item for item in contract.operations if item.name == "ingest")
     for code, (what, reason) in _TOKENS.items():
-        breaks = rows_that_answer(contract, ingest, reason)
-        yield Mutant(f"LD-ING/token/{code}", "memory", "leaddistro", f"ingest accepts {what}", breaks, _ingests(code))
-    for operation, breaks in (("form", "PT-FORM-400-REPEATED"), ("ping", "INV-TRANSACTION-ONCE")):
+        refused = rows_that_answer(contract, ingest, reason) + _INVARIANTS.get(code, ())
+        yield Mutant(f"LD-ING/token/{code}", "memory", "leaddistro", f"ingest accepts {what}", refused, _ingests(code))
+    for operation, broken in (("form", "PT-FORM-400-REPEATED"), ("ping", "INV-TRANSACTION-ONCE")):
         says = f"{operation} accepts a transaction id a second time"
-        yield Mutant(f"{breaks}/accepted", "memory", "pingtree", says, (breaks,), _anew(operation))
+        yield Mutant(f"{broken}/accepted", "memory", "pingtree", says, (broken,), _anew(operation))
     says = "a repeated post gets another answer"
     yield Mutant("INV-REPLAYED/changed", "memory", "pingtree", says, ("INV-REPLAYED",), _changing_its_mind)
     yield from _identities()
@@ -130,7 +140,7 @@ def _request(scene: Scene, name: str, operation: Operation, values: dict[str, An
 def _ingests(code: str) -> Made:
     """Accept leads that are refused for their ping_id: fetch a new one for them."""
 
-    def made(scene: Scene) -> Tampering:
+    def made(_scene: Scene) -> Tampering:
         def tamper(sent: Sent, ask: Ask) -> Got:
             got, operation = ask(sent), operation_of(sent, "leaddistro")
             errors = (got.parsed() or {}).get("field_errors") or [{}]
@@ -185,9 +195,15 @@ def _changing_its_mind(_scene: Scene) -> Tampering:
 
 def _identities() -> Iterator[Mutant]:
     """Yield mutants that answer under another id than they were asked under."""
-    for row_id in ("PT-PING-201-ACCEPT", "PT-POST-201-ACCEPTED", "PT-POST-201-DUPLICATE", "PT-POST-201-UNSOLD"):
+    for row_id, *more in (
+        ("PT-PING-201-ACCEPT",),
+        ("PT-POST-201-ACCEPTED", "INV-PING-THEN-POST"),
+        ("PT-POST-201-DUPLICATE",),
+        ("PT-POST-201-UNSOLD",),
+    ):
         says = f"{row_id}: another transaction id than was sent"
-        yield Mutant(f"{row_id}/other-id", "memory", "pingtree", says, (row_id,), _under(row_id, "transaction_id"))
+        breaks = (row_id, *more)
+        yield Mutant(f"{row_id}/other-id", "memory", "pingtree", says, breaks, _under(row_id, "transaction_id"))
     for row_id, key in (
         ("LD-ING-201-ACCEPTED", "campaign_id"),
         ("LD-ING-200-UNMATCHED", "campaign_id"),

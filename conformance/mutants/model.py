@@ -123,4 +123,3 @@ def _header(headers: Headers, name: str) -> str:
 def _without(headers: Headers, name: str) -> Headers:
     # Lower case, not equal but for case alone: `retry_after` is not `Retry-After`.
     return tuple(item for item in headers if item[0].lower() != name.lower())
-

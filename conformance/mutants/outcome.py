@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one mutant ended. `caught` maps what it breaks to the id of a case that claims that and failed.
@@ -53,7 +54,9 @@ class KillMatrix:
     def void(self) -> str:
         """Return why the self-test proves nothing, "" when it does."""
         if any(self.identity):
-            return "the identity mutant was failed: " + ", ".join(sorted({name for run in self.identity for name in run}))
+            return "the identity mutant was failed: " + ", ".join(
+                sorted({name for run in self.identity for name in run})
+            )
         if self.unmoved:
             return "the control mutant was not failed by: " + ", ".join(self.unmoved)
         return ""

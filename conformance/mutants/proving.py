@@ -123,7 +123,7 @@ def _identity(at: Bench, asked: Iterable[Question], samples: dict[str, Got]) -> 
     """Ask everything with nothing changed; return what did not pass. Keeps one answer of each row."""
     results = [at.ask(question, _sampling(samples)) for question in asked]
     results.append(passive(results))
-    return tuple(result.id for result in results if result.verdict is not Verdict.PASS)
+    return tuple(f"{item.id} ({item.verdict}: {item.detail})" for item in results if item.verdict is not Verdict.PASS)
 
 
 def _sampling(samples: dict[str, Got]) -> Tampering:

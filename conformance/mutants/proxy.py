@@ -6,8 +6,9 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 from conformance.mutants.model import Got, Headers, Sent, Tampering, untouched
@@ -23,6 +24,12 @@ class Upstream:
         address = urlsplit(base_url)
         self._host, self._port = str(address.hostname), address.port
         self._own = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._opened:
+            connection.close()
 
     def __call__(self, sent: Sent) -> Got:
         for last in (False, True):
@@ -30,7 +37,7 @@ class Upstream:
                 return self._asked(sent)
             except (http.client.HTTPException, OSError):
                 # A connection that was kept may have been closed meanwhile: once more over a new one.
-                self._own.connection = None
+                self._forget()
                 if last:
                     raise
         raise AssertionError("unreachable")
@@ -39,6 +46,7 @@ class Upstream:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+            self._opened.append(connection)
             connection.connect()
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._own.connection = connection
@@ -47,8 +55,15 @@ class Upstream:
         response = connection.getresponse()
         body = response.read()
         if response.will_close:
-            self._own.connection = None
+            self._forget()
         return Got(response.status, _kept(tuple(response.getheaders())), body)
+
+    def _forget(self) -> None:
+        """Close this thread's connection; the next request opens another."""
+        connection, self._own.connection = getattr(self._own, "connection", None), None
+        if connection is not None:
+            connection.close()
+            self._opened.remove(connection)
 
 
 def _kept(headers: Headers) -> Headers:
@@ -71,8 +86,10 @@ class Proxy:
 
     def close(self) -> None:
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._thread.join()
+        self.ask.close()
 
 
 @contextmanager
@@ -86,8 +103,27 @@ def in_front_of(upstream: str) -> Iterator[Proxy]:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False  # connections that are kept alive end with the process
+    """Remembers its connections: those that are kept alive would outlive it."""
+
+    daemon_threads = False  # waited for when it closes
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def hang_up(self) -> None:
+        for connection in tuple(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a suite that hangs up is no news."""

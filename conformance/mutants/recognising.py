@@ -58,7 +58,9 @@ def is_row(row: Row, sent: Sent, got: Got, key: str = "") -> bool:
 @cache
 def has_twin(row: Row) -> bool:
     """Whether another row is answered in the same way, so that the answer alone does not tell which it is."""
-    alike = [other for other in _platform(row).rows_of(row.operation) if (other.http, other.code) == (row.http, row.code)]
+    alike = [
+        other for other in _platform(row).rows_of(row.operation) if (other.http, other.code) == (row.http, row.code)
+    ]
     return len(alike) > 1
 
 

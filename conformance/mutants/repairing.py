@@ -33,7 +33,9 @@ def repaired(platform: str, operation: str, repair: Repair) -> Callable[[Scene],
     return made
 
 
-def mutant(name: str, kind: str, platform: str, operation: str, says: str, breaks: tuple[str, ...], repair: Repair) -> Mutant:
+def mutant(
+    name: str, kind: str, platform: str, operation: str, says: str, breaks: tuple[str, ...], repair: Repair
+) -> Mutant:
     return Mutant(name, kind, platform, says, breaks, repaired(platform, operation, repair))
 
 

@@ -34,7 +34,7 @@ def _ignoring(contract: Contract, operation: Operation) -> Iterator[Mutant]:
     for kind, (what, reason, variant, change) in _CHANGES.items():
         if kind == "filter" and rows_that_answer(contract, operation, Reason.OUTSIDE_AREA):
             continue  # there the variant is the area's
-        breaks = rows_that_answer(contract, operation, reason)
+        breaks = rows_that_answer(contract, operation, reason) + _INVARIANTS.get((operation.prefix, kind), ())
         if breaks and (not variant or variant in _variants(contract.platform)):
             says = f"{operation.name} ignores {what}"
             name = f"{operation.prefix}/ignored/{kind}"
@@ -84,7 +84,7 @@ _CHANGES: Mapping[str, tuple[str, Reason, str, Change]] = {
     "no-buyer": ("that no buyer wants the lead", Reason.NO_BUYER, "unmatched", _back_to_good("unmatched")),
     "duplicate": ("that the person was here", Reason.DUPLICATE, "", _somebody_new("phone", "mobile", "email")),
 }
-"""What is ignored: in words, the reason that would be given, the variant that brings it about, the change of the lead."""
+"""What is ignored: in words, the reason otherwise given, the variant that brings it about, the change of the lead."""
 
 
 def _half_blind() -> Iterator[Mutant]:
@@ -97,6 +97,13 @@ def _half_blind() -> Iterator[Mutant]:
             for field in fields:
                 name, says = f"{invariant}/{operation}/{field}", f"{operation} does not compare the {field}"
                 yield mutant(name, "rule", platform, operation, says, (invariant,), changing(_somebody_new(field)))
+
+
+_INVARIANTS = {
+    ("PT-POST", "area"): ("INV-POST-RULES",),
+    ("LD-PING", "accepted-values"): ("INV-ACCEPTABLE-VALUES",),
+    ("LD-ING", "accepted-values"): ("INV-ACCEPTABLE-VALUES",),
+}
 
 
 def _variants(platform: str) -> set[str]:
@@ -115,13 +122,13 @@ def _rerouted() -> Iterator[Mutant]:
     ):
         yield Mutant(name, "rule", "pingtree", says, breaks, _as_main(role))
     linked = _campaign({"unlinked"})
-    for name, says, breaks, role in (
+    for name, says, breaks, change in (
         ("LD/no-buyer-cap", "a buyer's cap is not kept", ("INV-BUYER-CAP",), _campaign({"capped"})),
         ("LD/any-supplier", "a supplier is linked to every campaign", ("LD-PING-403", "LD-ING-403-FORBIDDEN"), linked),
         ("LD/any-campaign", "every campaign id exists", ("LD-PING-404", "LD-ING-404-CAMPAIGN"), _unknown_campaign),
         ("LD/test-counts", "test leads use up caps", ("INV-TEST-MODE",), _live),
     ):
-        yield Mutant(name, "rule", "leaddistro", says, breaks, _sent_as("leaddistro", role))
+        yield Mutant(name, "rule", "leaddistro", says, breaks, _sent_as("leaddistro", change))
 
 
 _DUPLICATES = ("PT-POST-201-DUPLICATE", "PT-FORM-201-DUPLICATE", "INV-DEDUPE-WINDOW")

@@ -16,7 +16,7 @@ _SECRET_NAMES = re.compile(
     r"|token)",
     re.IGNORECASE,
 )
-_FETCH = ("sec-fetch-mode", "sec-fetch-site", "sec-fetch-dest")
+_FETCH = ("sec-fetch-site", "sec-fetch-dest")  # not -mode: Node's own fetch sends that one, from servers
 
 
 def secrets_in_place(history: History, ledger: Ledger) -> None:

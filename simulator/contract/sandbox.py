@@ -16,6 +16,8 @@ from simulator.routing import conditions, fields, model, suppression
 from simulator.routing.duplicates import PHONE_FIELDS
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+PathName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+"""A name that stands in a URL's path as it is."""
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2)]
 Seconds = Annotated[float, Field(gt=0, le=120)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
@@ -231,7 +233,7 @@ class Duplicates(Section):
 class BuyerEntry(Section):
     """What every platform's buyers have in common."""
 
-    id: Name
+    id: PathName
     name: str = ""
     persona: str | dict[str, Any] = Field(
         "eager", description="How its mock buyer behaves: a persona's name, or one with overrides."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from simulator.buyers import BuyerCalls
-from simulator.contract.account import Received
+from simulator.contract.account import Received, Source
 from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Rendered, Row, in_force
 from simulator.exchange import scripted
 from simulator.exchange.call import Call
@@ -50,7 +50,10 @@ class Answer:
 
 
 class Exchange:
-    """Answers every operation of every contract."""
+    """Answers every operation of every contract.
+
+    `clear_away` is called with a deleted tenant after the last request that was under way for it.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Exchange:
         contracts: Iterable[Contract],
     ) -> None:
         self.tenants = tenants
+        self.clear_away: Callable[[Tenant], object] = lambda _: None
         self.reception = Reception(limiter)
         self._on_delivery = on_delivery
         self._wishes = Wishes(contracts)
@@ -78,6 +82,16 @@ class Exchange:
     def answer(self, contract: Contract, operation: Operation, received: Received) -> Answer:
         """Decide about one request and word the decision."""
         tenant, source = self.tenants.find(contract.platform, contract.admission.caller(received))
+        tenant.presence.enter()
+        try:
+            return self._answer(contract, operation, received, tenant, source)
+        finally:
+            if tenant.presence.leave():  # deleted meanwhile, and this was the last request
+                self.clear_away(tenant)
+
+    def _answer(
+        self, contract: Contract, operation: Operation, received: Received, tenant: Tenant, source: Source | None
+    ) -> Answer:
         now = tenant.clock.now()
         wish = self._wishes.of(contract, operation, received, tenant, source, now)
         if wish.script is not None and scripted.is_refusal(wish.script):

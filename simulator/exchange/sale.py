@@ -68,6 +68,7 @@ class Sales:
                     tx.add_lead(lead_record(call, decision))
                     return decision
             if full := tx.take(call.tenant.id, claims):
+                tx.release_persons(call.tenant.id, sale.lead_id)  # who was turned away may come again
                 decision = Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=sale.checks)
                 tx.settle_ping(sale.ping, summary(decision))
                 return decision

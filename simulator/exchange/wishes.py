@@ -10,7 +10,7 @@ from simulator.contract.account import Received, Source
 from simulator.contract.model import Contract, Operation
 from simulator.tenants import Tenant
 from simulator.triggers.finding import Asked, Finder
-from simulator.triggers.table import Script
+from simulator.triggers.table import Script, Trigger
 from simulator.wire.faults import Fault
 
 
@@ -42,16 +42,29 @@ class Wishes:
         now: datetime,
     ) -> Wish:
         asked = self._finders[contract.platform].find(received)
-        if tenant.faults:
-            asked = (*asked, *_armed(contract, operation, tenant, source, now))
-        return _together(asked, operation) if asked else NO_WISH
+        wish = _together(asked, operation) if asked else NO_WISH
+        return self._with_armed(wish, contract, operation, tenant, source, now) if tenant.faults else wish
 
+    def _with_armed(
+        self,
+        wish: Wish,
+        contract: Contract,
+        operation: Operation,
+        tenant: Tenant,
+        source: Source | None,
+        now: datetime,
+    ) -> Wish:
+        """Add what an armed fault asks for, where the request itself asked for nothing of the kind."""
 
-def _armed(
-    contract: Contract, operation: Operation, tenant: Tenant, source: Source | None, now: datetime
-) -> tuple[Asked, ...]:
-    fault = tenant.faults.fire(contract.platform, operation.name, source.id if source else "", now)
-    return (Asked(fault.id, fault.trigger.word, fault.trigger),) if fault else ()
+        def fits(trigger: Trigger) -> bool:
+            adds_script = wish.script is None and trigger.script_for(operation) is not None
+            return adds_script or (wish.fault is None and trigger.fault is not None)
+
+        fault = tenant.faults.fire(contract.platform, operation.name, source.id if source else "", now, fits)
+        if fault is None:
+            return wish
+        said = (*wish.said, f"{fault.id}: {fault.trigger.word}")
+        return Wish(said, wish.script or fault.trigger.script_for(operation), wish.fault or fault.trigger.fault)
 
 
 def _together(asked: Iterable[Asked], operation: Operation) -> Wish:

@@ -78,12 +78,15 @@ class Faults:
             self._armed = (*self._armed, armed)
             return armed
 
-    def fire(self, platform: str, operation: str, source: str, now: datetime) -> Armed | None:
-        """Return the fault that meets this request, and count it."""
+    def fire(
+        self, platform: str, operation: str, source: str, now: datetime, fits: Callable[[Trigger], bool]
+    ) -> Armed | None:
+        """Return the fault that meets this request, and count it. What does not fit is kept for another request."""
         with self._lock:
             self._armed = tuple(item for item in self._armed if _alive(item, now))
             for item in self._armed:
-                if item.scope.covers(platform, operation, source) and item.dice() < item.probability:
+                meets = item.scope.covers(platform, operation, source) and fits(item.trigger)
+                if meets and item.dice() < item.probability:
                     item.fired += 1
                     return item
         return None

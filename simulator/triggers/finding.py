@@ -58,8 +58,8 @@ def _in_lead(received: Received) -> Iterator[str]:
 def _spelled_out(values: Mapping[str, Any]) -> Iterator[str]:
     for value in values.values():
         if isinstance(value, str):
-            if value.startswith(PREFIX):
-                yield value.removeprefix(PREFIX)[:100]
+            if value[: len(PREFIX)].lower() == PREFIX:
+                yield value[len(PREFIX) :][:100]
             elif value.lower().endswith(DOMAIN):
                 yield value[: -len(DOMAIN)][:100]
 

@@ -8,11 +8,14 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter, Rule
 
 from simulator.web.problems import ProblemError, answer, as_json, problem
 from simulator.welcome import Introduce
 
 PREFIX = "/__sandbox"
+NOTHING = "nothing of the control API"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEALTH = frozenset({"/__sandbox/health", "/healthz", "/readyz"})
 
 
@@ -23,6 +26,8 @@ Health = Callable[[], Mapping[str, Any]]
 def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str) -> None:
     """Add the control API. `health` tells this process from any other; `token`, if set, opens the API."""
     own = _own_routes(introduce, health)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer in HTML
+    _add_nothing(app)
     for part in (*parts, own):
         part.before_request(_guard(token))
         part.register_error_handler(ProblemError, answer)
@@ -65,9 +70,27 @@ def _own_routes(introduce: Introduce, health: Health) -> Blueprint:
     def welcome() -> Response:
         return as_json(introduce("default"))
 
-    @control.route(f"{PREFIX}/", defaults={"anything": ""})
-    @control.route(f"{PREFIX}/<path:anything>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-    def nothing(anything: str) -> Response:
-        return problem(404, "Not found", f"The control API has nothing at {PREFIX}/{anything[:200]}")
-
     return control
+
+
+def _add_nothing(app: Flask) -> None:
+    """Answer every other path, and every other method of a path that there is, in the control API's own way."""
+
+    def nothing(anything: str = "") -> Response:
+        adapter = app.create_url_adapter(request)
+        assert adapter is not None  # there is a request
+        allowed = [name for name in METHODS if adapter.test(method=name) and _is_own(adapter, name)]
+        if not allowed:
+            return problem(404, "Not found", f"The control API has nothing at {PREFIX}/{anything[:200]}")
+        refused = problem(405, "Method not allowed", f"Use {' or '.join(allowed)} here")
+        refused.headers["Allow"] = ", ".join(allowed)
+        return refused
+
+    app.view_functions[NOTHING] = nothing
+    for path in (f"{PREFIX}/", f"{PREFIX}/<path:anything>"):
+        app.url_map.add(Rule(path, endpoint=NOTHING))
+
+
+def _is_own(adapter: MapAdapter, method: str) -> bool:
+    endpoint, _ = adapter.match(method=method)
+    return bool(endpoint != NOTHING)

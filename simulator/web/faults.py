@@ -94,9 +94,11 @@ def _understood(wanted: Fault, words: Mapping[str, Words]) -> Trigger:
 def _scope(wanted: Fault, contracts: Mapping[str, Contract]) -> Scope:
     if wanted.platform and wanted.platform not in contracts:
         raise ProblemError(400, "Bad request", f"platform must be one of {', '.join(contracts)}")
-    known = {item.name for contract in contracts.values() for item in contract.operations}
+    meant = [contracts[wanted.platform]] if wanted.platform else list(contracts.values())
+    known = {item.name for contract in meant for item in contract.operations}
     if wanted.operation and wanted.operation not in known:
-        raise ProblemError(400, "Bad request", f"operation must be one of {', '.join(sorted(known))}")
+        at = f" of {wanted.platform}" if wanted.platform else ""
+        raise ProblemError(400, "Bad request", f"operation{at} must be one of {', '.join(sorted(known))}")
     return Scope(wanted.platform, wanted.operation, wanted.source)
 
 

@@ -30,7 +30,7 @@ class ProblemError(Exception):
 class Body(BaseModel):
     """What a control route takes. Unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def as_json(document: object, status: int = 200) -> Response:
@@ -69,6 +69,14 @@ def tenant_of(tenants: Tenants) -> Tenant:
     if tenant is None:
         raise ProblemError(404, "Not found", f"There is no tenant {name[:100]!r}")
     return tenant
+
+
+def only(*names: str) -> None:
+    """Refuse a query parameter that the route does not know: a typing error must not read as an answer."""
+    unknown = sorted(set(request.args) - {*names, "tenant"})
+    if unknown:
+        known = ", ".join(names) or "tenant"
+        raise ProblemError(400, "Bad request", f"{unknown[0][:50]!r} is no parameter of this route; there are {known}")
 
 
 def whole_number(name: str, default: int, most: int = MOST_LISTED) -> int:

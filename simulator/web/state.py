@@ -12,9 +12,11 @@ from flask import Blueprint, Response, request
 from simulator.store import DeliveryRecord, DeliveryStatus, LeadRecord, PingRecord, Store
 from simulator.tenants import Tenants
 from simulator.web.control import PREFIX
-from simulator.web.problems import ProblemError, as_json, problem, tenant_of, whole_number
+from simulator.web.problems import ProblemError, as_json, only, problem, tenant_of, whole_number
 from simulator.webhooks import Courier
 
+MOST_ROWS = 2**63 - 1
+NUMBER = f"<int(max={MOST_ROWS}):number>"
 FILTERS = ("platform", "source_id", "transaction_id", "status", "phone", "email")
 
 
@@ -28,6 +30,7 @@ def blueprint(tenants: Tenants, store: Store, courier: Courier) -> Blueprint:
 def _add_leads(state: Blueprint, tenants: Tenants, store: Store) -> None:
     @state.get(f"{PREFIX}/leads")
     def leads() -> Response:
+        only(*FILTERS, "limit", "after")
         wanted = {name: request.args[name] for name in FILTERS if name in request.args}
         found = store.leads(
             tenant_of(tenants).id, limit=whole_number("limit", 100), after=request.args.get("after"), **wanted
@@ -41,11 +44,13 @@ def _add_leads(state: Blueprint, tenants: Tenants, store: Store) -> None:
 
     @state.get(f"{PREFIX}/pings")
     def pings() -> Response:
+        only("limit")
         found = store.pings(tenant_of(tenants).id, limit=whole_number("limit", 100))
         return as_json({"pings": [_ping(item) for item in found]})
 
     @state.get(f"{PREFIX}/caps")
     def caps() -> Response:
+        only()
         used = store.all_usage(tenant_of(tenants).id)
         return as_json({"caps": [{"scope": scope, "period": period, "used": n} for (scope, period), n in used.items()]})
 
@@ -53,6 +58,7 @@ def _add_leads(state: Blueprint, tenants: Tenants, store: Store) -> None:
 def _add_deliveries(state: Blueprint, tenants: Tenants, store: Store, courier: Courier) -> None:
     @state.get(f"{PREFIX}/deliveries")
     def deliveries() -> Response:
+        only("status", "lead_id", "limit", "after")
         status = request.args.get("status")
         if status is not None and status not in set(DeliveryStatus):
             raise ProblemError(400, "Bad request", f"status must be one of {', '.join(DeliveryStatus)}")
@@ -61,10 +67,11 @@ def _add_deliveries(state: Blueprint, tenants: Tenants, store: Store, courier: C
             lead_id=request.args.get("lead_id"),
             status=DeliveryStatus(status) if status else None,
             limit=whole_number("limit", 100),
+            after=whole_number("after", 1, MOST_ROWS) if "after" in request.args else 0,
         )
         return as_json({"deliveries": [_delivery(item) for item in found]})
 
-    @state.get(f"{PREFIX}/deliveries/<int:number>")
+    @state.get(f"{PREFIX}/deliveries/{NUMBER}")
     def delivery(number: int) -> Response:
         tenant = tenant_of(tenants)
         found = store.delivery(tenant.id, number)
@@ -73,7 +80,7 @@ def _add_deliveries(state: Blueprint, tenants: Tenants, store: Store, courier: C
         tried = [asdict(item) | {"at": item.at.isoformat()} for item in store.attempts(tenant.id, number)]
         return as_json(_delivery(found) | {"tries": tried})
 
-    @state.post(f"{PREFIX}/deliveries/<int:number>/replay")
+    @state.post(f"{PREFIX}/deliveries/{NUMBER}/replay")
     def replay(number: int) -> Response:
         if not courier.replay(tenant_of(tenants), number):
             raise ProblemError(404, "Not found", f"No delivery {number}")

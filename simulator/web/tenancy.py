@@ -11,16 +11,16 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
+from simulator import timekeeping
 from simulator.configuration.loading import ConfigurationError
 from simulator.contract.account import Account, Source
 from simulator.events import Hub
-from simulator import timekeeping
 from simulator.store import Scope, Store
 from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant
-from simulator.webhooks import Courier
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
+from simulator.webhooks import Courier
 from simulator.welcome import Introduce
 
 Forgetting = Callable[[Tenant], int]
@@ -57,7 +57,7 @@ class Move(Body):
 
     advance: str | float | None = None
     set: datetime | None = None
-    freeze: bool | datetime | None = None
+    freeze: Literal[True] | datetime | None = None
     unfreeze: Literal[True] | None = None
     reset: Literal[True] | None = None
 
@@ -116,8 +116,11 @@ def _made(tenancy: Tenancy, wanted: NewTenant) -> Tenant:
         raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
     except PersonaError as error:
         raise ProblemError(400, "Bad request", str(error)) from None
-    except KeyError:
-        raise ProblemError(409, "Conflict", f"There is a tenant {wanted.name!r} already") from None
+    except KeyError as error:
+        taken = str(error.args[0])
+        raise ProblemError(
+            409, "Conflict", f"The name {taken!r} is taken, as a tenant or by one of its callers"
+        ) from None
     except TooManyTenantsError as error:
         raise ProblemError(409, "Conflict", str(error)) from None
     except UnreachableBuyersError as error:
@@ -163,9 +166,9 @@ def _rotated_secret(tenancy: Tenancy, tenant: Tenant, account: Account, owner: s
     if buyer is None or buyer.webhook is None:
         raise ProblemError(404, "Not found", f"No buyer {owner[:100]!r} has a webhook at {account.platform}")
     tenancy.regenerate(tenant, buyer.id, "webhook_secret")
-    tenancy.introduce(tenant)
     renewed = tenant.accounts[account.platform].buyers[owner].webhook
     assert renewed is not None  # the same buyer of the same file
+    tenancy.tell_secret(tenant, account.platform, owner, renewed.secret)
     return as_json({"owner": owner, "kind": "webhook_secret", "credential": renewed.secret})
 
 

@@ -43,6 +43,10 @@ def terms_for(account: Account, source: Source, values: Mapping[str, Any]) -> Te
     return terms or Decision(Reason.NOT_LINKED, "The supplier is not linked to this campaign")
 
 
+def fixed(terms: Terms) -> Mapping[str, str]:
+    return {"flo_campaign_id": terms.campaign_id, "flo_supplier_id": terms.source_id}
+
+
 def _id_faults(values: Mapping[str, Any]) -> list[FieldError]:
     faults = []
     for name in ("flo_campaign_id", "flo_supplier_id"):

@@ -21,6 +21,7 @@ from simulator.contract.sandbox import (
     Hours,
     Limits,
     Name,
+    PathName,
     PersonaWanted,
     PlatformSection,
     RateLimit,
@@ -113,7 +114,7 @@ class SourceEntry(Section):
 
     id: Name
     type: Literal["CS", "MC", "MP"] = Field("CS", description="Custom Source, Media Channel, Marketing Partner.")
-    link_id: Name
+    link_id: PathName
     fields: tuple[SourceField, ...] = ()
     caps: Caps = Caps()
     hours: tuple[Hours, ...] = ()

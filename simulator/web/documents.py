@@ -1,0 +1,124 @@
+"""`/__sandbox/openapi.json`, `docs` and `specs/{name}`: what may be sent, for people and for tools."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from importlib.resources import files
+from mimetypes import guess_type
+
+from flask import Blueprint, Response, request
+
+from simulator import posting, specs
+from simulator.contract.model import Contract
+from simulator.contract.openapi import Subject, document
+from simulator.tenants import Tenant, Tenants
+from simulator.web.control import PREFIX
+from simulator.web.problems import ProblemError, as_json, tenant_of
+
+# Swagger UI sets styles on elements it makes, from a script of its own origin; nothing of it comes from elsewhere.
+_ASSETS = files("flask_swagger_ui").joinpath("dist")
+_SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+_PAGE = f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>leadsandbox: the APIs it plays</title>
+<link rel="stylesheet" href="{PREFIX}/docs/swagger-ui.css">
+<link rel="icon" href="{PREFIX}/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="{PREFIX}/docs/swagger-ui-bundle.js"></script>
+<script src="{PREFIX}/docs/start.js"></script>
+</body>
+</html>
+"""
+# `validatorUrl` would send the document's address to a server on the internet.
+_START = f"""\
+SwaggerUIBundle({{
+  url: "{PREFIX}/openapi.json" + window.location.search,
+  dom_id: "#swagger-ui",
+  validatorUrl: null,
+  tryItOutEnabled: true,
+  displayRequestDuration: true,
+}});
+"""
+
+
+def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
+    documents = Blueprint("documents", __name__)
+
+    @documents.get(f"{PREFIX}/openapi.json")
+    def openapi() -> Response:
+        tenant = tenant_of(tenants)
+        subjects = [Subject(item, tenant.accounts[item.platform].words) for item in _wanted(contracts)]
+        return as_json(document(subjects, title="leadsandbox", version=version("leadsandbox"), server="/"))
+
+    @documents.get(f"{PREFIX}/docs")
+    def page() -> Response:
+        return _guarded(_PAGE, "text/html", _POLICY)
+
+    @documents.get(f"{PREFIX}/docs/<name>")
+    def asset(name: str) -> Response:
+        if name == "start.js":
+            return Response(_START, content_type="text/javascript; charset=utf-8")
+        if name not in _SERVED:
+            raise ProblemError(404, "Not found", f"The page has no file {name[:100]!r}")
+        return Response(_ASSETS.joinpath(name).read_bytes(), content_type=guess_type(name)[0])
+
+    @documents.get(f"{PREFIX}/specs")
+    def listed() -> Response:
+        return as_json({"specs": _listed(tenant_of(tenants))})
+
+    @documents.get(f"{PREFIX}/specs/<name>")
+    def spec(name: str) -> Response:
+        return _specification(tenant_of(tenants), name)
+
+    return documents
+
+
+def _wanted(contracts: Mapping[str, Contract]) -> Iterable[Contract]:
+    name = request.args.get("platform")
+    if name is None:
+        return contracts.values()
+    if name not in contracts:
+        raise ProblemError(400, "Bad request", f"platform must be one of {', '.join(contracts)}")
+    return [contracts[name]]
+
+
+def _guarded(text: str, media_type: str, policy: str) -> Response:
+    response = Response(text, content_type=f"{media_type}; charset=utf-8")
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"  # it names credentials
+    return response
+
+
+def _listed(tenant: Tenant) -> list[dict[str, str]]:
+    found = {(item.contract.platform, item.source.id) for item in posting.of(tenant.accounts)}
+    return [{"platform": platform, "id": name, "url": f"{PREFIX}/specs/{name}"} for platform, name in sorted(found)]
+
+
+def _specification(tenant: Tenant, name: str) -> Response:
+    form = request.args.get("format", "html")
+    if form not in specs.FORMATS:
+        raise ProblemError(400, "Bad request", f"format must be one of {', '.join(specs.FORMATS)}, not {form[:50]!r}")
+    wanted = posting.named(posting.of(tenant.accounts), name)
+    if not wanted:
+        raise ProblemError(404, "Not found", f"No source or supplier is called {name[:100]!r}; see {PREFIX}/specs")
+    media_type, _ = specs.FORMATS[form]
+    # Whoever asks has reached the sandbox at this address, which a mapped port makes another than its own.
+    text = specs.rendered(wanted, form, request.host_url.rstrip("/"))
+    return _guarded(text, media_type, f"{_NOTHING}; style-src '{_style_hash()}'")
+
+
+def _style_hash() -> str:
+    digest = hashlib.sha256(specs.style().encode()).digest()
+    return f"sha256-{b64encode(digest).decode()}"
