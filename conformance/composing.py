@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from conformance.case import Step
 from conformance.client import JSON, Request, encoded, query
 from conformance.leads import People, content
 from conformance.results import Why
 from conformance.target import Account, Ground
-from simulator.contract.model import ANY_OPERATION, Operation
+from simulator.contract.model import ANY_OPERATION, Operation, in_force
 
 TRIGGER_HEADER = "X-Sandbox-Trigger"
 _PLACE = re.compile(r"\$\{([A-Za-z0-9_.]+)\}")
@@ -45,11 +46,15 @@ class Composer:
         operation = self.ground.operation(step.operation)
         account = self.account(step.account)
         method = step.method or next(iter(operation.methods))
-        path = step.path or re.sub(r"<[^>]+>", account.name, operation.path)
         headers = self._credential(step, operation, account) | self._trigger(step)
         values = self.values(step, operation, account)
+        path = str(self.filled(step.path)) or self._path(operation, account, values)
+        if operation.arguments and not step.path:  # what stands in the path is not sent a second time
+            in_path = {name for place, name in operation.arguments.items() if f"<{place}>" in operation.path}
+            values = {name: value for name, value in values.items() if name not in in_path}
         if method == "GET":
-            path += f"?{step.raw if step.raw is not None else query(values)}"
+            asked = step.raw if step.raw is not None else query(values)
+            path += f"?{asked}" if asked else ""
             body = None
         else:
             body, kind = encoded(values, form=step.form)
@@ -57,6 +62,17 @@ class Composer:
             body = self.filled(step.raw).encode() if step.raw is not None else body
         wanted = {name: self.filled(value) for name, value in step.headers.items()}
         return Request(platform, operation.name, method, path, headers | wanted, body)
+
+    def _path(self, operation: Operation, account: Account, values: Mapping[str, Any]) -> str:
+        """Return the path with what the step names in it, else with the account's own ids, else with its name."""
+
+        def stands_there(place: re.Match[str]) -> str:
+            named = values.get(operation.arguments.get(place[1], ""), account.arguments.get(place[1]))
+            if named is None:
+                raise ImpossibleError(Why.NO_LEVER, f"the target tells no {place[1]} of {account.role!r}")
+            return quote(str(named), safe="")
+
+        return re.sub(r"<([^>]+)>", stands_there, operation.path)
 
     def account(self, role: str) -> Account:
         """Return the sender of a role. Raises ImpossibleError."""
@@ -76,9 +92,18 @@ class Composer:
             changes |= variant.set
             dropped |= set(variant.drop)
         person = dict(self._person(step.lead)) | dict(account.lead)
-        values = content(operation, person) | changes | self.filled(dict(step.patch))
+        values = (
+            content(operation, person) | self._own(step, operation, account) | changes | self.filled(dict(step.patch))
+        )
         self.bound |= {f"{step.lead}.{name}": value for name, value in (person | values).items()}
         return {name: value for name, value in values.items() if name not in dropped}
+
+    def _own(self, step: Step, operation: Operation, account: Account) -> dict[str, str]:
+        """Return the account's own ids that the operation wants in the body. Raises ImpossibleError."""
+        for name, place in operation.fills.items():
+            if place not in account.arguments and name not in step.patch and name not in step.drop:
+                raise ImpossibleError(Why.NO_LEVER, f"the target tells no {place} of {account.role!r}")
+        return {name: account.arguments[place] for name, place in operation.fills.items() if place in account.arguments}
 
     def _person(self, lead: str) -> Mapping[str, Any]:
         if lead not in self._leads:
@@ -87,7 +112,8 @@ class Composer:
         return self._leads[lead]
 
     def _credential(self, step: Step, operation: Operation, account: Account) -> dict[str, str]:
-        if step.credential == _NONE:
+        wanted = operation.credential and in_force(operation.credential_reading, self.ground.words)
+        if step.credential == _NONE or not wanted:
             return {}
         role, colon, kind = step.credential.rpartition(":")
         owner = self.account(role) if colon else account
@@ -95,8 +121,8 @@ class Composer:
         presented = _WRONG + self.people.run if step.credential == _WRONG else owner.credentials.get(kind, "")
         if not presented:
             raise ImpossibleError(Why.NO_PERMISSION, f"the target gives {owner.role!r} no {kind} credential")
-        name, value = self.ground.contract.admission.header(owner.source({operation.credential: presented}), operation)
-        return {name: value}
+        header = self.ground.contract.admission.header(owner.source({operation.credential: presented}), operation)
+        return dict([header] if header else [])
 
     def _trigger(self, step: Step) -> dict[str, str]:
         return {TRIGGER_HEADER: step.trigger} if step.trigger else {}

@@ -41,6 +41,4 @@ def content(operation: Operation, person: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a person's lead that the operation takes: no name in a ping, nothing in a look-up."""
     if operation.journey is Journey.AUCTION:
         return ping_part(person)
-    if operation.journey is Journey.LOOKUP:
-        return {}
-    return dict(person)
+    return dict(person) if operation.takes_lead else {}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from conformance.case import Case, Lever
+from conformance.case import Case, Lever, Step
 from conformance.composing import ImpossibleError
 from conformance.control import ControlError
 from conformance.journey import Journey
 from conformance.results import UNDOCUMENTED, CaseResult, Finding, Kind, Verdict, Why
 from conformance.stage import Hall, Stage, StopError
-from conformance.target import Target, World
-from simulator.contract.model import Row, in_force
+from conformance.target import Ground, Target, World
+from simulator.contract.model import ANY_OPERATION, Row, in_force
 from simulator.platforms import CONTRACTS
 
 Question = Case | Journey
@@ -111,7 +112,25 @@ def _with_variants(world: World, question: Question) -> World | Skipped:
         if step.variant and step.variant not in accounts[step.account].variants:
             detail = f"the target tells no lead that is {step.variant} for account {step.account}"
             return Skipped(Verdict.INCONCLUSIVE, detail, Why.NO_LEVER)
+        if step.operation not in {"", ANY_OPERATION} and (lacking := _lacking(world.grounds[question.platform], step)):
+            return lacking
     return world
+
+
+def _lacking(ground: Ground, step: Step) -> Skipped | None:
+    """Return what the target does not tell of the sender: an id in path or body, or the credential."""
+    operation, account = ground.operation(step.operation), ground.accounts[step.account]
+    named = {place for place, name in operation.arguments.items() if name in step.patch}
+    places = [] if step.path else [place for place in re.findall(r"<([^>]+)>", operation.path) if place not in named]
+    places += [place for name, place in operation.fills.items() if name not in step.patch and name not in step.drop]
+    for place in places:
+        if place not in account.arguments:
+            return Skipped(Verdict.INCONCLUSIVE, f"the target tells no {place} of {step.account!r}", Why.NO_LEVER)
+    wanted = operation.credential if in_force(operation.credential_reading, ground.words) else ""
+    if step.credential == "own" and wanted and wanted not in account.credentials:
+        detail = f"the target gives {step.account!r} no {wanted} credential"
+        return Skipped(Verdict.INCONCLUSIVE, detail, Why.NO_PERMISSION)
+    return None
 
 
 def _rows(question: Question) -> list[Row]:

@@ -79,4 +79,5 @@ def _account(role: str, wanted: Mapping[str, Any], known: Mapping[str, Any]) -> 
         name: Variant(item.get("set", {}), tuple(item.get("drop", ())))
         for name, item in wanted.get("variants", {}).items()
     }
-    return Account(role, known["id"], known["name"], known["credentials"], wanted.get("lead", {}), variants)
+    own = known.get("arguments", {})
+    return Account(role, known["id"], known["name"], known["credentials"], wanted.get("lead", {}), variants, own)

@@ -22,7 +22,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One sender in one role. `name` stands in the path where a vendor wants it; `lead` is what a good lead has."""
+    """One sender in one role. `name` stands in the path where a vendor wants it; `lead` is what a good lead has.
+
+    `arguments` are its other ids, by the names that the contract's paths give them.
+    """
 
     role: str
     id: str
@@ -30,6 +33,7 @@ class Account:
     credentials: Mapping[str, str]
     lead: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, credentials: Mapping[str, str] | None = None) -> Source:
         """Return it as the contract's admission knows it, to learn which header presents which credential."""

@@ -38,6 +38,7 @@ _ACCOUNT = {
         "credentials": _TEXTS,
         "lead": {"type": "object"},
         "variants": {"type": "object", "additionalProperties": _VARIANT},
+        "arguments": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
 _PLATFORM = {
@@ -135,4 +136,5 @@ def _account(
         for name, item in entry.get("variants", {}).items()
     }
     name = entry.get("name", "") or entry.get("id", "")
-    return Account(role, entry.get("id", name), name, credentials, entry.get("lead", {}), variants)
+    own = {"source_unique_id": name} | entry.get("arguments", {})
+    return Account(role, entry.get("id", name), name, credentials, entry.get("lead", {}), variants, own)

@@ -25,8 +25,9 @@ A request may ask in three places; where several ask, the first of this list win
    `ttl_seconds` on the sandbox clock. `GET` lists what is armed, `DELETE` disarms.
 
 Upper and lower case are the same, and so are `-` and `_`. A word that is no trigger does nothing; the request's
-explanation says so. A refusal is answered at once and leaves nothing behind. Any other outcome needs a request that
-is admitted, and leaves what it means in the store: a triggered bid can be posted, a triggered sale is a lead.
+explanation says so. A refusal is answered at once and leaves nothing behind, and so is an answer about a lead that was
+sent before (look-up, fetch, list, update, event, clicks). Any other outcome needs a request that is admitted, and
+leaves what it means in the store: a triggered bid can be posted, a triggered sale is a lead.
 """
 
 

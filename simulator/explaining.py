@@ -20,7 +20,8 @@ ACCEPTED = frozenset(
         Reason.SOLD_PAST_SUPPRESSION,
         Reason.QUEUED,
         Reason.DUPLICATE_ROUTED,
-        Reason.FOUND,
+        *(Reason.FOUND, Reason.FOUND_DUPLICATE, Reason.UPDATED, Reason.FIRED),
+        *(Reason.OFFERED, Reason.NO_OFFER, Reason.REDIRECTED),
     }
 )
 TOOK_IT = frozenset({"won", "sold", "bought", "available"})
@@ -46,7 +47,14 @@ _DECIDES: Mapping[Reason, str] = {
     Reason.RATE_LIMITED: "rate limit",
     Reason.MAINTENANCE: "availability",
     Reason.INTERNAL_ERROR: "a failure of the sandbox itself",
-    Reason.FOUND: "look-up",
+    **dict.fromkeys((Reason.FOUND, Reason.FOUND_DUPLICATE), "look-up"),
+    **dict.fromkeys((Reason.UPDATED, Reason.UPDATED_UNSOLD), "update of a lead that was taken"),
+    **dict.fromkeys((Reason.LEAD_UNKNOWN, Reason.TRANSACTION_MISSING), "the lead that is meant"),
+    **dict.fromkeys((Reason.FIRED, Reason.EVENT_UNKNOWN, Reason.REVENUE_MISSING), "events of the campaign"),
+    **dict.fromkeys((Reason.EVENT_REPEATED, Reason.EVENT_LOCKED), "an event comes once"),
+    Reason.SOURCE_INACTIVE: "the source that is named",
+    **dict.fromkeys((Reason.OFFERED, Reason.NO_OFFER, Reason.OFFER_UNKNOWN), "click listing of the campaign"),
+    Reason.REDIRECTED: "click URL",
 }
 
 # What helps where the entry itself has nothing more exact. `{detail}` is the decision's sentence.
@@ -78,7 +86,14 @@ _REMEDIES: Mapping[Reason, str] = {
     Reason.NO_BUYER: "have a buyer that may take the lead",
     Reason.UNMATCHED: "have a buyer that may take the lead",
     Reason.NO_BID: "have a buyer that bids",
-    Reason.UNSOLD: "have a buyer that takes the lead",
+    **dict.fromkeys((Reason.UNSOLD, Reason.UPDATED_UNSOLD), "have a buyer that takes the lead"),
+    **dict.fromkeys((Reason.LEAD_UNKNOWN, Reason.TRANSACTION_MISSING), "name a lead that was submitted: {detail}"),
+    Reason.EVENT_UNKNOWN: "send the event_id of a configured event: {detail}",
+    Reason.REVENUE_MISSING: "send what the conversion is worth: {detail}",
+    Reason.EVENT_REPEATED: "send each event of a lead once, or configure it as is_duplicate: {detail}",
+    Reason.EVENT_LOCKED: "send an event once, and do not retry it at once: {detail}",
+    Reason.SOURCE_INACTIVE: "name an active source: {detail}",
+    Reason.OFFER_UNKNOWN: "follow a click URL as it was listed: {detail}",
 }
 
 

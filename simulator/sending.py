@@ -11,9 +11,11 @@ from typing import Any
 import requests
 
 from fixtures.leads import fake_leads, ping_part
+from simulator.contract.model import Journey
 from simulator.platforms import CONTRACTS
 
 TIMEOUT = 30  # seconds
+_SENDS_LEADS = frozenset({Journey.AUCTION, Journey.REDEEM, Journey.OFFER, Journey.PRECHECK, Journey.INGEST})
 
 
 class UnreachableError(Exception):
@@ -23,7 +25,7 @@ class UnreachableError(Exception):
 def operations(platform: str | None) -> frozenset[str]:
     """Return what can be sent to a platform; to any, without one."""
     found = CONTRACTS.values() if platform is None else [CONTRACTS[platform]]
-    return frozenset(operation.name for contract in found for operation in contract.operations)
+    return frozenset(item.name for contract in found for item in contract.operations if item.journey in _SENDS_LEADS)
 
 
 class Sender:

@@ -70,7 +70,8 @@ class Tenants:
                 raise KeyError(tenant.id)
             kept = {key: entry for key, entry in self._callers.items() if entry[0].id != tenant.id}
             for platform, account in tenant.accounts.items():
-                callers = {(platform, _digest(name)): (tenant, name) for name in account.sources}
+                names = (*account.sources, *account.doors)
+                callers = {(platform, _digest(name)): (tenant, name) for name in names}
                 if taken := kept.keys() & callers.keys():
                     raise KeyError(callers[min(taken)][1])
                 kept.update(callers)
@@ -90,7 +91,8 @@ class Tenants:
         if entry is None:
             return self._tenants[DEFAULT], None
         tenant, name = entry
-        return tenant, tenant.accounts[platform].sources.get(name)  # replaced a moment ago
+        account = tenant.accounts[platform]
+        return tenant, account.sources.get(name) or account.doors.get(name)  # None: replaced a moment ago
 
     @property
     def default(self) -> Tenant:

@@ -12,6 +12,8 @@ from simulator.contract.account import Account, Source
 from simulator.contract.model import Contract, Journey, Operation
 from simulator.tenants import Tenant
 
+_TXN = "'$TXN'"  # inside single quotes: leaves them, so that the shell fills it in
+
 Introduce = Callable[[str], dict[str, Any]]
 """Returns the welcome of a tenant, by its id."""
 
@@ -57,30 +59,38 @@ def _source(source: Source) -> dict[str, Any]:
         "id": source.id,
         "name": source.name,
         "credentials": dict(source.credentials),
+        "arguments": dict(source.arguments),
         "campaigns": list(source.terms),
         "test_mode": source.is_test,
     }
 
 
 def path_of(operation: Operation, source: Source) -> str:
-    return re.sub(r"<[^>]+>", source.name, operation.path)
+    """Return the path with the source's own ids; a place of which it knows nothing is the earlier lead's, `$TXN`."""
+    return re.sub(r"<([^>]+)>", lambda place: source.arguments.get(place[1], _TXN), operation.path)
+
+
+def example_of(operation: Operation, source: Source) -> dict[str, Any]:
+    """Return the documented example with the source's own ids."""
+    own = {name: source.arguments[argument] for name, argument in operation.fills.items()}
+    return {**operation.example, **own}
 
 
 def curl(base_url: str, contract: Contract, operation: Operation, source: Source) -> str:
-    """Return the documented example as one shell command. A post needs `$TXN`, which its ping's command sets."""
-    name, value = contract.admission.header(source, operation)
+    """Return the documented example as one shell command. What names an earlier lead needs `$TXN`: a ping sets it."""
+    header = contract.admission.header(source, operation)
+    headers = (f"-H '{header[0]}: {header[1]}'",) if header else ()
     url = base_url + path_of(operation, source)
+    fields = example_of(operation, source)
+    names_lead = bool(operation.link) and f"<{operation.link}>" not in operation.path
     if "POST" not in operation.methods:
-        return _lines(f"curl '{url}?{urlencode(operation.example)}'", f"-H '{name}: {value}'")
-    body = json.dumps(operation.example)
-    opening = ""
-    if operation.journey is Journey.AUCTION:
-        opening = "TXN=demo-$(date +%s)\n"
-    if operation.journey in {Journey.AUCTION, Journey.REDEEM}:
-        body = body[:-1] + ', "transaction_id": "\'$TXN\'"}'
-    return opening + _lines(
-        f"curl -X POST '{url}'", f"-H '{name}: {value}'", "-H 'Content-Type: application/json'", f"-d '{body}'"
-    )
+        query = "&".join([urlencode(fields)] * bool(fields) + [f"{operation.link}={_TXN}"] * names_lead)
+        return _lines(f"curl '{url}{'?' if query else ''}{query}'", *headers)
+    body = json.dumps(fields)
+    opening = "TXN=demo-$(date +%s)\n" if operation.journey is Journey.AUCTION else ""
+    if names_lead:
+        body = f'{body[:-1]}{", " if fields else ""}"{operation.link}": "{_TXN}"}}'
+    return opening + _lines(f"curl -X POST '{url}'", *headers, "-H 'Content-Type: application/json'", f"-d '{body}'")
 
 
 def _lines(*parts: str) -> str:

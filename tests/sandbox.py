@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Sandbox:
 
     def source(self, link_id: str = "lnk_abc123xyz") -> Source:
         [found] = [one for one in self.welcome["platforms"]["pingtree"]["sources"] if one["name"] == link_id]
-        return Source(self, link_id, found["credentials"])
+        return Source(self, link_id, found["credentials"], found["arguments"])
 
     def supplier(self, supplier_id: str = "supplier_xyz789", campaign: str = "campaign_abc123") -> Supplier:
         known = self.welcome["platforms"]["leaddistro"]["suppliers"]
@@ -92,10 +92,14 @@ class Sandbox:
 
     def call(self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None) -> Answer:
         """Send a request as it is given, and check the answer against the rows that it can be."""
+        return self.checked(method, path, self.sent(method, path, headers, body))
+
+    def sent(self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None) -> Answer:
+        """Send a request as it is given; return the answer unchecked."""
         connection = http.client.HTTPConnection(self.base_url.removeprefix("http://"), timeout=TIMEOUT)
         with closing(connection):
             connection.request(method, path, body, dict(headers or {}))
-            return self.checked(method, path, _answer(connection.getresponse()))
+            return _answer(connection.getresponse())
 
     def raw(self, request: bytes, method: str = "POST") -> Answer:
         """Send bytes that no client library would; return the answer unchecked."""
@@ -173,8 +177,11 @@ class Source:
     sandbox: Sandbox
     link_id: str
     tokens: Mapping[str, str]
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, operation: str) -> str:
+        if operation == "update":
+            return f"/api/lead/update/{self.ids['offer_campaign_id']}"
         return f"/api/lead/{'add' if operation == 'form' else operation}/{self.link_id}"
 
     def auth(self, operation: str) -> dict[str, str]:

@@ -114,7 +114,7 @@ class Script:
     def _credential(self, operation: Operation | None, token: str | None) -> dict[str, str]:
         if operation is None:
             return {}
-        name, value = self.contract.admission.header(self.source, operation)
+        name, value = self.contract.admission.header(self.source, operation) or ("", "")
         return {name.lower(): value if token is None else token}
 
     def _answer(self, operation: str, reason: Reason, more: Mapping[str, Any]) -> Answer:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import requests
 
-from simulator.contract.model import Contract, Operation
+from simulator.contract.model import Contract, Journey, Operation
 from simulator.platforms import CONTRACTS
 
 _numbers = itertools.count()
@@ -43,18 +44,21 @@ class Tenant:
     ) -> requests.Response:
         [[source, *_]] = self.welcome["platforms"][contract.platform].values()
         known = _Known(source)
-        name, value = contract.admission.header(known, operation)  # type: ignore[arg-type]  # has what it reads
-        path = operation.path.replace("<source_unique_id>", source["name"])
+        header = contract.admission.header(known, operation)  # type: ignore[arg-type]  # has what it reads
+        known_ids = {**source["arguments"], **more}
+        path = re.sub(r"<(\w+)>", lambda place: str(known_ids.get(place[1], "unknown")), operation.path)
         n = next(_numbers)
         phone = {"mobile": f"212555{n % 10_000:04}", "phone": f"212555{n % 10_000:04}", "email": f"p{n}@example.com"}
         known_fields = {key: item for key, item in phone.items() if key in operation.example}
-        body = {**operation.example, **known_fields, **more}
-        if operation.name == "post":
-            body.setdefault("transaction_id", "txn_unknown")
+        own = {field: source["arguments"][argument] for field, argument in operation.fills.items()}
+        body = {**operation.example, **own, **known_fields, **more}
+        if operation.link and operation.journey is not Journey.AUCTION:
+            body.setdefault(operation.link, "txn_unknown")
         [method, *_] = operation.methods
         sent: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
+        given = {**dict([header] if header else []), **headers}
         return self.session.request(
-            method, f"{self.base}{path}", headers={name: value, **headers}, timeout=TIMEOUT, **sent
+            method, f"{self.base}{path}", headers=given, timeout=TIMEOUT, allow_redirects=False, **sent
         )
 
 

@@ -108,7 +108,7 @@ class World:
         contract = CONTRACTS[platform]
         wanted = next(each for each in contract.operations if each.name == operation)
         source = self.tenant.accounts[platform].sources[name]
-        header, credential = contract.admission.header(source, wanted)
+        header, credential = contract.admission.header(source, wanted) or ("", "")
         headers = {header.lower(): credential, "content-type": "application/json"}
         received = Received(
             method="POST",

@@ -18,7 +18,7 @@ from simulator.contract.model import ANY_OPERATION, Contract, Evidence, Row, in_
 from simulator.contract.reference import status_codes_page
 from simulator.contract.table import load_formats, load_rows, load_schemas
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Bid, Check, Decision, FieldError, FieldType, KeptLead, Reason
+from simulator.routing.model import Bid, Check, Decision, FieldError, FieldType, KeptLead, Offer, Reason
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -27,6 +27,12 @@ SENT_WRONG = f"missing_field unaccepted_value {UNREADABLE}"
 GATES = "cap_reached outside_hours outside_area filtered suppressed"
 TROUBLE = "unauthorized wrong_method internal_error maintenance rate_limited"
 SUPPLIER = f"not_linked foreign_supplier unknown_campaign {SENT_WRONG} {TROUBLE}"
+NO_TOKEN = "wrong_method internal_error maintenance"
+UNLIMITED = f"unauthorized {NO_TOKEN}"
+ASKED_WRONG = "missing_field invalid_field unaccepted_value malformed_body"
+EVENT = (
+    "fired event_unknown transaction_missing lead_unknown revenue_missing event_repeated event_locked source_inactive"
+)
 TOKEN_FAILURES = "ping_expired ping_mismatch ping_used ping_missing ping_invalid"
 
 # Every way in which each operation can end.
@@ -35,6 +41,14 @@ ENDINGS = {
     ("pingtree", "post"): f"sold unsold duplicate ping_unknown ping_rejected ping_expired ping_used "
     f"{SENT_WRONG} {GATES} {TROUBLE}",
     ("pingtree", "form"): f"sold unsold duplicate ping_repeated {SENT_WRONG} {GATES} {TROUBLE}",
+    ("pingtree", "update"): "updated updated_unsold lead_unknown outside_hours outside_area filtered suppressed "
+    f"{SENT_WRONG} {UNLIMITED}",
+    ("pingtree", "fetch"): f"found found_duplicate lead_unknown {ASKED_WRONG} {UNLIMITED}",
+    ("pingtree", "list"): f"found unknown_campaign {ASKED_WRONG} {UNLIMITED}",
+    ("pingtree", "event"): f"{EVENT} unknown_campaign {SENT_WRONG} {NO_TOKEN}",
+    ("pingtree", "global_event"): f"{EVENT} {SENT_WRONG} {NO_TOKEN}",
+    ("pingtree", "clicks"): f"offered no_offer lead_unknown unknown_campaign {ASKED_WRONG} {UNLIMITED}",
+    ("pingtree", "click"): f"redirected lead_unknown unknown_campaign offer_unknown {ASKED_WRONG} {NO_TOKEN}",
     ("pingtree", "*"): "unknown_path",
     ("leaddistro", "ping"): f"available filtered suppressed no_buyer duplicate {SUPPLIER}",
     (
@@ -43,6 +57,7 @@ ENDINGS = {
     ): "sold sold_past_suppression unmatched queued duplicate duplicate_routed filtered "
     f"suppressed {TOKEN_FAILURES} {SUPPLIER}",
     ("leaddistro", "lookup"): f"found missing_field invalid_field malformed_body {TROUBLE}",
+    ("leaddistro", "update"): f"updated lead_unknown {SENT_WRONG} {UNLIMITED}",
     ("leaddistro", "*"): "unknown_path",
 }
 
@@ -55,6 +70,14 @@ DOSSIER = {
         PT-POST-400-RULE PT-POST-401-AUTH PT-POST-405-METHOD PT-POST-500-INTERNAL
         PT-FORM-201-ACCEPTED PT-FORM-2XX-SUCCESS PT-FORM-4XX-FIELD PT-FORM-401-AUTH PT-FORM-REJ-VALIDATION
         PT-FORM-REJ-SUPPRESS PT-FORM-REJ-ENUM
+        PT-UPD-201-ACCEPTED PT-UPD-201-UNSOLD PT-UPD-400-MISSING PT-UPD-400-INVALID PT-UPD-400-REJECTED
+        PT-UPD-401-AUTH PT-UPD-405-METHOD PT-UPD-500-INTERNAL
+        PT-FETCH-200-FOUND PT-FETCH-200-DUP PT-FETCH-400 PT-FETCH-401 PT-FETCH-500
+        PT-LIST-200 PT-LIST-400 PT-LIST-401 PT-LIST-500 PT-LIST-201-G1
+        PT-EVT-200-FIRED PT-EVT-400-EVENTID PT-EVT-400-TXN PT-EVT-400-CID PT-EVT-400-REVENUE PT-EVT-400-DUP
+        PT-EVT-403-INACTIVE PT-EVT-403-LOCK PT-EVT-500
+        PT-GEVT-200 PT-GEVT-400-EVENTID PT-GEVT-400-TXN PT-GEVT-LEAD-NOT-FOUND PT-GEVT-400-DUP
+        PT-CLICK-200-OFFERS PT-CLICK-200-EMPTY PT-CLICK-400 PT-CLICK-500
     """,
     "leaddistro": """
         LD-ING-201-ACCEPTED LD-ING-200-UNMATCHED LD-ING-XXX-DUPLICATE LD-ING-201-DUP-ROUTED
@@ -65,7 +88,7 @@ DOSSIER = {
         LD-ING-PING-EXPIRED LD-ING-PING-MISMATCH LD-ING-PING-REUSED LD-ING-PING-MISSING
         LD-PING-200-ACCEPTED LD-PING-200-BIDS LD-PING-200-FILTERED LD-PING-200-SUPPRESSED LD-PING-200-NO-BUYER
         LD-PING-200-DUPLICATE LD-PING-400 LD-PING-401 LD-PING-403 LD-PING-429
-        LD-LOOK-401 LD-LOOK-429
+        LD-LOOK-401 LD-LOOK-429 LD-UPD-2XX
     """,
 }
 
@@ -74,6 +97,7 @@ DOSSIER = {
 FULL = """
     PT-PING-201-ACCEPT PT-PING-201-REJECT PT-PING-400-MISSING PT-PING-401-AUTH LD-ING-201-ACCEPTED
     LD-ING-200-UNMATCHED LD-ING-400-VALIDATION LD-ING-401-UNAUTHORIZED LD-ING-403-FORBIDDEN
+    PT-FETCH-200-FOUND PT-LIST-201-G1
 """
 INFERRED = """
     PT-POST-201-UNSOLD PT-POST-201-DUPLICATE PT-POST-400-MISSING PT-POST-400-INVALID PT-POST-400-RULE
@@ -130,6 +154,14 @@ KEPT = KeptLead(
 )
 
 
+def about_a_lead(reason: Reason) -> dict[str, Any]:
+    """What an answer about a lead that was sent before is about."""
+    is_duplicate = reason is Reason.FOUND_DUPLICATE
+    lead = replace(KEPT, transaction_id="txn_1", is_duplicate=is_duplicate)
+    redirect_url = "https://example.com/offer" if reason is Reason.REDIRECTED else ""
+    return {"source_id": "src_1", "event_id": "evt_1", "redirect_url": redirect_url, "found": (lead,), "total": 1}
+
+
 def least(reason: Reason) -> Decision:
     """The decision with no more than what its answer cannot do without."""
     return Decision(
@@ -142,10 +174,21 @@ def least(reason: Reason) -> Decision:
         ping_token="token",
         bids=(Bid("buyer_1", Decimal("45.5")),),
         allow=("POST",),
+        **about_a_lead(reason),
+        offers=(Offer("cl_001", url="https://example.com/offer"),) if reason is Reason.OFFERED else (),
     )
 
 
+OFFERS = (
+    Offer(
+        "cl_001", "Title", "Description", "https://example.com/logo.png", "Go", "mobile", "https://example.com/offer"
+    ),
+    Offer("cl/2", url="https://example.com/offer"),
+)
+
+
 def most(reason: Reason) -> Decision:
+    kept = replace(KEPT, transaction_id="txn_1", is_duplicate=reason is Reason.FOUND_DUPLICATE)
     return Decision(
         reason,
         detail="A sentence",
@@ -156,6 +199,8 @@ def most(reason: Reason) -> Decision:
         failed_rules=(Check("states", passed=False, detail="state is not TX"), Check("hours", passed=False)),
         lead_id="lead_1",
         campaign_id="campaign_1",
+        source_id="src_1",
+        event_id="evt_1",
         transaction_id="txn_1",
         is_duplicate=True,
         buyer_id="buyer_1",
@@ -167,7 +212,13 @@ def most(reason: Reason) -> Decision:
         bids=(Bid("buyer_1", Decimal(45)), Bid("buyer_2", Decimal(40))),
         retry_after=7,
         allow=("GET", "POST"),
-        found=(KEPT, replace(KEPT, buyer_id="", status="UNMATCHED", price=None, state="", zip_code="")),
+        found=(
+            replace(kept, redirect_url="https://example.com/thanks", values={"email": "john@example.com", "x": 1}),
+            replace(kept, buyer_id="", status="UNMATCHED", price=None, state="", zip_code=""),
+        ),
+        total=12,
+        offers=OFFERS if reason is Reason.OFFERED else (),
+        origin="http://127.0.0.1:8080",
     )
 
 
@@ -489,7 +540,7 @@ def test_an_answer_conforms_to_its_schema_under_every_reading(
 def test_an_answer_is_refused_by_the_schema_of_every_row_that_says_something_else(contract: Contract, row: Row) -> None:
     body = default_answer(contract, row)
     for other in contract.rows_of(row.operation):
-        says_the_same = (other.code, body.get("status")) == (row.code, str(other.http)) or (
+        says_the_same = (other.code, str(body.get("status"))) == (row.code, str(other.http)) or (
             "status" not in body and other.code == row.code
         )
         if not says_the_same:
@@ -571,6 +622,11 @@ def test_an_internal_error_tells_nothing_of_its_cause(contract: Contract, row: R
     if Reason.INTERNAL_ERROR in row.answers:
         body = answer(contract, row, Decision(Reason.INTERNAL_ERROR, detail="KeyError: 'secret'")).body
         assert "secret" not in str(body)
+
+
+def test_a_redirect_names_the_place_that_it_leads_to() -> None:
+    contract, row = row_named("PT-REDIR-302")
+    assert answer(contract, row, most(Reason.REDIRECTED)).headers == (("Location", "https://example.com/thanks"),)
 
 
 @each_row

@@ -129,7 +129,7 @@ def bullet_of_the_readme(title: str) -> str:
 def paths_in(text: str) -> set[str]:
     """Return every path up to its first parameter; `/a/b|c/{id}` stands for two."""
     found: set[str] = set()
-    for path in re.findall(r"/api/[\w|/]+", text):
+    for path in re.findall(r"/api/[\w|/-]+", text):
         *start, last = path.rstrip("/").split("/")
         found |= {"/".join([*start, word]) for word in last.split("|")}
     return found
@@ -143,7 +143,7 @@ def test_the_readme_names_the_path_of_every_operation_that_is_served() -> None:
 
 def test_what_the_readme_calls_not_served_is_answered_404(running: Running) -> None:
     paths = re.findall(r"`(/[^`]+)`", bullet_of_the_readme("Not served"))
-    assert len(paths) > 5
+    assert len(paths) == 3
     for path in paths:
         for method in ("GET", "POST"):
             answer = requests.request(method, running.base_url + path.replace("{", "").replace("}", ""), timeout=30)

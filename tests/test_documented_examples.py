@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from fixtures import documented
 from simulator.contract.model import Contract, Evidence, Row, words
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Decision, FieldError, Reason
+from simulator.routing.model import Decision, FieldError, KeptLead, Offer, Reason
 
 EXAMPLES = [
     pytest.param(platform, example, id=f"{platform}-{name}")
@@ -31,8 +32,31 @@ OPTIONAL = {"buyerTcpa"}  # "some campaigns return" it
 
 TXN = "txn_7f3a2b1c-4d56-78ef-9012-abcdef123456"
 TCPA = "By submitting this form you agree to be contacted by XYZ Lenders..."
+LEAD = KeptLead(
+    id="lead_1",
+    campaign_id="cmp_9z8y7x6w",
+    source_id="src_abc123",
+    buyer_id="buyer_1",
+    status="ACCEPTED",
+    state="CA",
+    zip_code="90001",
+    price=Decimal(45),
+    is_test=False,
+    at=datetime(2025, 8, 14, 10, 32, tzinfo=UTC),
+    transaction_id=TXN,
+)
 # What must have been decided for the printed answer to be given.
 DECISIONS = {
+    "PT-FETCH-200-FOUND": Decision(Reason.FOUND, found=(LEAD,)),
+    "PT-LIST-200": Decision(Reason.FOUND, found=(LEAD,), total=1),
+    "PT-LIST-201-G1": Decision(Reason.FOUND),
+    "PT-CLICK-200-OFFERS": Decision(
+        Reason.OFFERED,
+        campaign_id="cmp_9z8y7x6w",
+        source_id="src_abc123",
+        transaction_id="txn_7f3a2b1c",
+        offers=(Offer("cl_001"),),
+    ),
     "PT-PING-201-ACCEPT": Decision(Reason.BID, transaction_id=TXN, price=Decimal(45), tcpa=TCPA),
     "PT-PING-201-REJECT": Decision(Reason.NO_BID, transaction_id=TXN),
     "PT-PING-400-MISSING": Decision(
@@ -73,7 +97,15 @@ def holds(whole: Any, part: Any) -> bool:
     """Whether everything in `part` stands in `whole`."""
     if isinstance(part, dict):
         return all(key in whole and holds(whole[key], value) for key, value in part.items())
+    if isinstance(part, list):
+        return all(any(holds(one, item) for one in whole) for item in part)
     return bool(whole == part)
+
+
+def readings_of(contract: Contract, example: Any) -> Any:
+    """The readings that an example's page follows."""
+    name, _, value = example.get("reading", "").partition("=")
+    return contract.readings(**({name: value} if name else {}))
 
 
 def keys_in(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -100,7 +132,7 @@ def taken(body: Any, path: tuple[Any, ...], new_name: str = "") -> Any:
 def test_a_printed_answer_is_what_the_sandbox_says(platform: str, example: dict[str, Any]) -> None:
     contract, row = row_of(platform, example)
     decision = DECISIONS[row.id]
-    readings = contract.readings()
+    readings = readings_of(contract, example)
     assert contract.row_for(example["operation"], decision.reason, words(readings)) is row
     body, printed = contract.render(row, decision, readings).body, example["response"]["body"]
     assert holds(body, printed) if example.get("cut") else body == printed
@@ -136,7 +168,9 @@ def test_a_printed_request_is_one_that_the_operation_takes(platform: str, exampl
     request = example["request"]
     assert request["method"] in operation.methods
     assert re.fullmatch(re.sub(r"<\w+>", "[^/]+", operation.path), request["path"])
-    assert conforms(contract.schemas[row.operation]["request"], request["body"])
+    sent = request["body"] if "body" in request else request["query"]
+    in_path = dict.fromkeys(operation.arguments.values(), "in the path")
+    assert conforms(contract.schemas[row.operation]["request"], in_path | sent)
 
 
 @pytest.mark.parametrize(("platform", "row_id"), [("leaddistro", "LD-ING-201-ACCEPTED")])

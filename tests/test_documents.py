@@ -162,7 +162,9 @@ def test_the_page_serves_no_other_file(built_in: Sandbox, name: str) -> None:
 
 def sent(sandbox: Sandbox, item: Published, lead: Any) -> dict[str, Any]:
     """Send a lead as its specification says; return the journal's entry of the request."""
-    header = dict([item.contract.admission.header(item.source, item.operation)])
+    found_header = item.contract.admission.header(item.source, item.operation)
+    assert found_header is not None
+    header = dict([found_header])
     url = sandbox.base_url + specs.path_of(item)
     answer = requests.post(url, json=lead, headers=header, timeout=TIMEOUT)
     found: dict[str, Any] = got(sandbox, f"requests/{answer.headers['X-Sandbox-Request-Id']}").json()

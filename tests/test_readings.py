@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlencode
 
 import pytest
 
@@ -25,6 +26,12 @@ SERVERS: dict[str, dict[str, dict[str, Any]]] = {
             "form_encoded": False,
             "ping_form_encoded": True,
             "form_alias": False,
+            "fetch_alias": False,
+            "event_alias": False,
+            "event_amount": False,
+            "event_query": False,
+            "event_lock_seconds": 0,
+            "click_token": True,
             "expired_post": "reevaluate",
             "token_grace_seconds": 3600,
             "repeated_post": "replay",
@@ -81,6 +88,8 @@ PINGTREE = [
             {"id": "src_token", "link_id": "lnk_token", "fields": FIELDS},
         ],
         "buyers": [{"id": "lender", "name": "The Lender", "persona": {"price": 45}, "tcpa": "You agree."}],
+        "events": [{"id": "sale", "conversion": True, "is_duplicate": True}],
+        "offers": [{"id": "cl_1", "url": "https://example.com/"}],
     }
 ]
 LISTED = {"field": "phone", "values": ["2125550199"]}
@@ -192,6 +201,52 @@ def form_alias(sandbox: Sandbox) -> Any:
     source = sandbox.source("lnk_main")
     headers, body = encoded(person())
     return sandbox.call("POST", "/api/lead/lnk_main", source.auth("form") | headers, body).status
+
+
+def sold_transaction(sandbox: Sandbox) -> str:
+    return transaction_of(sandbox.source("lnk_main").form())
+
+
+def fetch_alias(sandbox: Sandbox) -> Any:
+    query = f"transaction_id={sold_transaction(sandbox)}"
+    auth = sandbox.source("lnk_main").auth("api")
+    return [
+        sandbox.call("GET", f"/api/lead/{path}?{query}", auth).status
+        for path in ("fetch/src_main", "fetch-response/cmp")
+    ]
+
+
+def fired(sandbox: Sandbox, path: str = "/api/event/trigger", query: str = "", **fields: Any) -> int:
+    """Fire the conversion of somebody new's lead; an empty body when it is said in the URL."""
+    said = {"cid": "cmp", "event_id": "sale", "transaction_id": sold_transaction(sandbox), **fields}
+    if query:
+        return sandbox.call("POST", f"{path}?{query}&{urlencode(said)}").status
+    headers, body = encoded(said)
+    return sandbox.call("POST", path, headers, body).status
+
+
+def event_alias(sandbox: Sandbox) -> Any:
+    return fired(sandbox, revenue=1), fired(sandbox, "/api/event/cmp", cid="", revenue=1)
+
+
+def event_amount(sandbox: Sandbox) -> Any:
+    return fired(sandbox, revenue=1), fired(sandbox, amount=1)
+
+
+def event_query(sandbox: Sandbox) -> Any:
+    return fired(sandbox, query="revenue=1.5")
+
+
+def event_lock(sandbox: Sandbox) -> Any:
+    transaction_id = sold_transaction(sandbox)
+    return [fired(sandbox, revenue=1, transaction_id=transaction_id) for _ in range(2)]
+
+
+def click_token(sandbox: Sandbox) -> Any:
+    source = sandbox.source("lnk_main")
+    path = f"/api/click/list/cmp/{sold_transaction(sandbox)}"
+    auth = source.auth("click") if "click" in source.tokens else {}
+    return [sandbox.call("GET", path, given).status for given in ({}, source.auth("api"), auth)]
 
 
 def envelope(sandbox: Sandbox) -> Any:
@@ -381,6 +436,12 @@ SAID: dict[tuple[str, str], tuple[Look, dict[Any, Any]]] = {
         envelope,
         {"gen2": [GEN2] * 4, "gen1": [GEN1, GEN1_FORM, GEN1_ERROR, GEN1_ERROR]},
     ),
+    ("pingtree", "fetch_alias"): (fetch_alias, {True: [200, 200], False: [200, 404]}),
+    ("pingtree", "event_alias"): (event_alias, {True: (200, 200), False: (200, 404)}),
+    ("pingtree", "event_amount"): (event_amount, {True: (200, 200), False: (200, 400)}),
+    ("pingtree", "event_query"): (event_query, {True: 200, False: 400}),
+    ("pingtree", "event_lock_seconds"): (event_lock, {2: [200, 403], 0: [200, 200]}),
+    ("pingtree", "click_token"): (click_token, {False: [200, 200, 200], True: [401, 401, 200]}),
     ("pingtree", "expired_post"): (expired_post, {"reject": 400, "reevaluate": 201}),
     ("pingtree", "token_grace_seconds"): (token_grace, {0: 401, 3600: 201}),
     ("pingtree", "repeated_post"): (repeated_post, {"reject": (400, False), "replay": (201, True)}),

@@ -25,7 +25,7 @@ def test_the_json_line_names_base_url_ids_tokens_and_keys(up: Running) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", up.base_url)
     assert up.credentials("supplier_xyz789") == {"api_key": "your_supplier_api_key"}
     tokens = up.credentials("lnk_abc123xyz")
-    assert set(tokens) == {"form", "ping", "post"}
+    assert set(tokens) == {"form", "ping", "post", "update", "api"}
     assert all(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token) for token in tokens.values())
     assert {"database", "mock_buyers", "version", "requests", "tenant"} <= set(up.welcome)
 
@@ -42,8 +42,10 @@ def test_every_request_works_as_it_is_printed(up: Running) -> None:
         ["bash", "-c", script], env=environment(), capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert ended.stderr == ""
-    assert len(re.findall(r"^20[01]$", ended.stdout, re.MULTILINE)) == len(commands), ended.stdout
-    for told in ('"ping_accept"', '"leadStatus":"accepted"', '"accepted":true', '"ACCEPTED"'):
+    # 302: the consumer's click is led on.
+    assert len(re.findall(r"^(?:20[01]|302)$", ended.stdout, re.MULTILINE)) == len(commands), ended.stdout
+    words = ('"ping_accept"', '"leadStatus":"accepted"', '"Event fired"', '"clickListingId":"cl_001"')
+    for told in (*words, '"accepted":true', '"ACCEPTED"'):
         assert told in ended.stdout
 
 

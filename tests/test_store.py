@@ -488,6 +488,7 @@ def fill(store: Store, tenant: str) -> None:
         tx.take(tenant, [a_claim()])
         tx.next_turn(tenant, "campaign_1")
         tx.redeem(tenant, "token_1", NOW)
+        tx.claim_event(tenant, "pingtree", "txn_1", "evt_1", at=NOW, cutoff=CUTOFF, repeats=False)
         tx.regenerate(tenant, "src_1", "post", NOW)
 
 
@@ -497,7 +498,8 @@ def test_a_reset_empties_what_it_names_of_one_tenant(store: Store) -> None:
     before = store.row_counts("t2")
     assert set(before.values()) == {1}, "fill leaves a row in every table"
     with store.transaction() as tx:
-        assert tx.reset("t1", {Scope.LEADS, Scope.CAPS}) == {"leads": 1, "persons": 1, "caps": 1, "turns": 1}
+        gone = tx.reset("t1", {Scope.LEADS, Scope.CAPS})
+    assert gone == {"leads": 1, "persons": 1, "events": 1, "caps": 1, "turns": 1}
     assert {name for name, rows in store.row_counts("t1").items() if rows} == {
         "pings", "redeemed", "outbox", "attempts", "credentials"
     }  # fmt: skip

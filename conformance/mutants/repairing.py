@@ -75,7 +75,9 @@ def credential(account: Account, operation: Operation, kind: str = "") -> tuple[
     """Return the header that presents an account's credential: the right one, or one of another kind."""
     admission = CONTRACTS[platform_of(operation)].admission
     presented = account.credentials[kind or operation.credential]
-    return admission.header(account.source({operation.credential: presented}), operation)
+    found = admission.header(account.source({operation.credential: presented}), operation)
+    assert found is not None  # mutants present credentials only where one is wanted
+    return found
 
 
 def presented(scene: Scene, operation: Operation, sent: Sent) -> str:

@@ -55,6 +55,8 @@ def _pingtree(section: PingtreeSection) -> Iterator[Finding]:
     links: list[tuple[Path, str]] = []
     for place, campaign in enumerate(section.campaigns):
         path: Path = ("pingtree", "campaigns", place)
+        yield from _repeated((*path, "events"), [item.id for item in campaign.events], "id")
+        yield from _repeated((*path, "offers"), [item.id for item in campaign.offers], "id")
         links += [((*path, "sources", n, "link_id"), item.link_id) for n, item in enumerate(campaign.sources)]
     counted = Counter(name for _, name in links)
     for link_path, name in links:

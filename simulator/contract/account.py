@@ -50,7 +50,8 @@ class Source:
     `name` is what the caller is found by: the link id in the path, or the key in the header. `credentials`
     maps the kind to the token or key in force, `owner` is what they are regenerated under; `retired` lets a
     refusal say that an older one was used. `terms` is by campaign id, `limits` by operation; an operation that
-    is not there has no limit.
+    is not there has no limit. `arguments` are the ids that stand for it in paths and bodies, by the names that the
+    contract's paths give them; `siblings` are ids of its account's campaigns.
     """
 
     id: str
@@ -61,6 +62,9 @@ class Source:
     retired: tuple[Retired, ...] = ()
     is_test: bool = False
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    active: bool = True
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    siblings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Account:
     """One tenant's account with one platform.
 
     `readings` is the vendor's own model, `words` the same as lower-case words for the table. `secret` signs
-    what the platform hands out.
+    what the platform hands out. `doors` are the other names that callers are found by: a token where no path names
+    its source, a campaign or an account where nobody presents a credential.
     """
 
     platform: str
@@ -79,6 +84,7 @@ class Account:
     sources: Mapping[str, Source]
     buyers: Mapping[str, Buyer]
     campaigns: frozenset[str]
+    doors: Mapping[str, Source] = field(default_factory=dict)
 
 
 def buyers_of(sources: Iterable[Source]) -> dict[str, Buyer]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -52,15 +53,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _without_repeats = json.JSONDecoder(object_pairs_hook=_object)
 
 
-def fields_of(received: Received, allowed: Collection[BodyType]) -> Fields | Unreadable:
+def fields_of(received: Received, allowed: AbstractSet[BodyType]) -> Fields | Unreadable:
     """Read the fields of a request whose operation takes the body types `allowed`."""
     if received.method == "GET":
         return _form(received.query, "The query string")
     if received.body_too_large:
         return Unreadable(Reason.BODY_TOO_LARGE, "The body is larger than 1 MiB")
+    if BodyType.URL in allowed and received.query and not received.body:
+        return _form(received.query, "The query string")
     kind = _body_type(received.headers)
     if kind not in allowed:
-        wanted = " or ".join(sorted(item.value for item in allowed if item is not BodyType.QUERY))
+        wanted = " or ".join(sorted(item.value for item in allowed - {BodyType.QUERY, BodyType.URL}))
         sent = received.headers.get("content-type") or "nothing"
         return Unreadable(Reason.WRONG_CONTENT_TYPE, f"Content-Type must be {wanted}, not {sent[:100]}")
     if kind is BodyType.FORM:

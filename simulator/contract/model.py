@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from simulator.contract.account import Account, Limit, Received, Source
 from simulator.contract.duty import Duties
-from simulator.routing.model import Bid, Buyer, Decision, FieldType, Lead, Reason, Terms
+from simulator.routing.model import Bid, Buyer, Decision, FieldType, Lead, Listing, Postback, Reason, Terms
 
 ANY_OPERATION = "*"  # rows of no operation, such as the answer to an unknown path
 
@@ -36,22 +36,38 @@ class Journey(StrEnum):
     PRECHECK = "precheck"  # would a lead be taken? Nothing is kept
     INGEST = "ingest"  # take the lead and distribute it
     LOOKUP = "lookup"  # no lead comes in: find those that were taken
+    FETCH = "fetch"  # say how one lead ended
+    LIST = "list"  # say page by page how a campaign's leads ended
+    UPDATE = "update"  # enrich a lead that was taken; one that nobody bought is offered again
+    FEEDBACK = "feedback"  # write down what became of a lead after its sale
+    EVENT = "event"  # something happened to a lead: once, with its revenue
+    CLICKS = "clicks"  # say what the consumer of a sold lead can be shown
+    CLICK = "click"  # lead the consumer on
+
+
+# In these a request is a lead for a campaign, or becomes part of one.
+_TAKES_LEAD = frozenset(
+    {Journey.AUCTION, Journey.REDEEM, Journey.OFFER, Journey.PRECHECK, Journey.INGEST, Journey.UPDATE}
+)
 
 
 class BodyType(StrEnum):
     JSON = "application/json"
     FORM = "application/x-www-form-urlencoded"
     QUERY = "query"
+    URL = "url"  # of a request that could have a body and has none
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One documented call.
 
-    `example` is a body that the vendor prints. `path` uses Flask's notation. `methods` and `bodies` map to the
-    reading that must be in force for them
-    ("" = always), e.g. `{"POST": "", "GET": "form_get=true"}`. `prefix` starts the ids of its rows.
-    `credential` is the kind of token or key that opens it. `limit` is the documented rate limit per source.
+    `example` is a body that the vendor prints. `path` uses Flask's notation. `methods` and `bodies` map to the reading
+    that must be in force for them ("" = always), e.g. `{"POST": "", "GET": "form_get=true"}`. `prefix` starts the ids
+    of its rows. `credential` is the kind of token or key that opens it, "" when none does; `credential_reading` is the
+    reading that must be in force for it to be wanted. `limit` is the documented rate limit per source. `arguments` says
+    which arguments of the path are fields of the request, and by which names; `fills` which fields of the example hold
+    one of the source's own ids. `link` is the field or argument by which a lead is named from its ping on.
     """
 
     name: str
@@ -66,11 +82,15 @@ class Operation:
     example: Mapping[str, Any]
     aliases: Mapping[str, str] = field(default_factory=dict)
     limit: Limit | None = None
+    credential_reading: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    fills: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
 
     @property
     def takes_lead(self) -> bool:
         """Whether a request is a lead for a campaign, and so falls under the campaign's terms."""
-        return self.journey is not Journey.LOOKUP
+        return self.journey in _TAKES_LEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +149,8 @@ class Admission(Protocol):
     """Who may call, decided from the request alone and the account.
 
     `caller` names who calls, for the look-up. `admit` returns the refusal of a caller's credential, or None.
-    `header` is the header that presents the credential in force. `terms_for` returns the terms that the lead falls
-    under, or the refusal.
+    `header` is the header that presents the credential in force, None where none is wanted. `terms_for` returns the
+    terms that the lead falls under, or the refusal.
     `fixed` names the fields by which it finds them, with the values that lead to these terms.
     """
 
@@ -138,9 +158,16 @@ class Admission(Protocol):
     def admit(
         self, received: Received, source: Source | None, operation: Operation, now: datetime
     ) -> Decision | None: ...
-    def header(self, source: Source, operation: Operation) -> tuple[str, str]: ...
+    def header(self, source: Source, operation: Operation) -> tuple[str, str] | None: ...
     def terms_for(self, account: Account, source: Source, values: Mapping[str, Any]) -> Terms | Decision: ...
     def fixed(self, terms: Terms) -> Mapping[str, str]: ...
+
+
+class Asking(Protocol):
+    """What requests about leads sent before ask for: where the vendor's words for it end. A Decision is the refusal."""
+
+    def listing(self, values: Mapping[str, Any], readings: Any) -> Listing | Decision: ...
+    def postback(self, values: Mapping[str, Any], readings: Any) -> Postback: ...
 
 
 class SaleAnswer(Protocol):
@@ -228,6 +255,7 @@ class Contract:
     buyer_wire: BuyerWire | None = None
     ping_tokens: PingTokens | None = None
     webhook_wire: WebhookWire | None = None
+    asking: Asking | None = None
     duties: Duties | None = None
 
     @cached_property

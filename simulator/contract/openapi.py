@@ -71,7 +71,7 @@ def _paths(subject: Subject) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, (path, reading) in enumerate(served.items()):
             if in_force(reading, subject.readings):
                 methods = (name for name, wanted in operation.methods.items() if in_force(wanted, subject.readings))
-                found = {name.lower(): _called(subject, operation, name, number) for name in methods}
+                found = {name.lower(): _called(subject, operation, name, number, path) for name in methods}
                 yield _filled(path, subject), {**_arguments(path, subject), **found}
 
 
@@ -86,27 +86,41 @@ def _arguments(path: str, subject: Subject) -> dict[str, Any]:
     return {"parameters": found} if found else {}
 
 
-def _called(subject: Subject, operation: Operation, method: str, number: int) -> dict[str, Any]:
+def _is_guarded(subject: Subject, operation: Operation) -> bool:
+    return bool(operation.credential) and in_force(operation.credential_reading, subject.readings)
+
+
+def _called(subject: Subject, operation: Operation, method: str, number: int, path: str) -> dict[str, Any]:
     name = "_".join([subject.contract.platform, operation.name, method.lower(), *([str(number)] if number else [])])
     return {
         "operationId": name,
         "summary": operation.summary,
         "description": f"Documented at {operation.source}.",
         "tags": [subject.contract.platform],
-        **({"security": [{_scheme_name(subject, operation): []}]} if operation.credential else {"security": []}),
-        **_sent(subject, operation, method),
+        "security": [{_scheme_name(subject, operation): []}] if _is_guarded(subject, operation) else [],
+        **_sent(subject, operation, method, path),
         "responses": _responses(subject, operation),
     }
 
 
-def _sent(subject: Subject, operation: Operation, method: str) -> dict[str, Any]:
-    schema = _plain(subject.request(operation))
+def _sent(subject: Subject, operation: Operation, method: str, path: str) -> dict[str, Any]:
+    in_path = {name for argument, name in operation.arguments.items() if argument in _ARGUMENT.findall(path)}
+    schema = _without(_plain(subject.request(operation)), in_path)
     if method == "GET":
         return {"parameters": list(_query(schema, subject.example(operation)))}
     kinds = [kind for kind, reading in operation.bodies.items() if in_force(reading, subject.readings)]
-    example = dict(subject.example(operation))
-    content = {kind.value: {"schema": schema, "example": example} for kind in kinds if kind is not BodyType.QUERY}
-    return {"requestBody": {"required": True, "content": content}}
+    example = {name: value for name, value in subject.example(operation).items() if name not in in_path}
+    bodies = [kind for kind in kinds if kind not in {BodyType.QUERY, BodyType.URL}]
+    content = {kind.value: {"schema": schema, "example": example} for kind in bodies}
+    return {"requestBody": {"required": BodyType.URL not in kinds, "content": content}}
+
+
+def _without(schema: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Return a request's schema without the fields that stand in the path."""
+    if not names:
+        return schema
+    properties = {name: value for name, value in schema["properties"].items() if name not in names}
+    return {**schema, "properties": properties, "required": [name for name in schema["required"] if name not in names]}
 
 
 def _query(schema: Mapping[str, Any], example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -162,10 +176,10 @@ def _scheme_name(subject: Subject, operation: Operation) -> str:
 
 
 def _schemes(subject: Subject) -> Iterator[tuple[str, dict[str, Any]]]:
-    for operation in filter(lambda item: item.credential, subject.contract.operations):
+    for operation in filter(lambda item: _is_guarded(subject, item), subject.contract.operations):
         # What the header looks like, nobody knows but the vendor: it is asked to present a credential of nobody's.
         nobody = Source(id="", name="", owner="", credentials={operation.credential: "x"}, terms={})
-        header, value = subject.contract.admission.header(nobody, operation)
+        header, value = subject.contract.admission.header(nobody, operation) or ("", "")
         if value.startswith("Bearer "):
             scheme = {"type": "http", "scheme": "bearer"}
         else:

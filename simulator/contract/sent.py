@@ -16,6 +16,7 @@ from simulator.routing.model import Reason
 
 SLOW = 1.0  # seconds; ours: an answer that takes longer tries a client's patience
 _PINGS = frozenset({Journey.AUCTION, Journey.PRECHECK})
+_READ_ANSWERS = frozenset({*_PINGS, Journey.CLICKS, None})  # what duties ask: did the client go by the answer?
 _SUBMISSIONS = frozenset({Journey.REDEEM, Journey.OFFER, Journey.INGEST})
 _UNFINISHED = frozenset({"reset", "hang", "truncated_body", "malformed_json", "empty_body", "wrong_content_type"})
 TAKEN = frozenset(
@@ -142,7 +143,7 @@ def read(entry: Mapping[str, Any], journeys: Mapping[str, Journey]) -> Sent:
         masked=masked,
         mislabelled=mislabelled,
         values=_keys(request["body"]) if masked else _values(entry["method"], query, request),
-        answer=_object(entry["answer"]["body"]) if journey in _PINGS or journey is None else {},
+        answer=_object(entry["answer"]["body"]) if journey in _READ_ANSWERS else {},
         digest=request.get("digest", ""),
         credential=request.get("credential") or {},
         misplaced=request.get("misplaced") or (),

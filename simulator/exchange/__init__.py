@@ -11,12 +11,17 @@ from simulator.contract.account import Received, Source
 from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Rendered, Row, in_force
 from simulator.exchange import scripted
 from simulator.exchange.call import Call
+from simulator.exchange.clicks import ClickJourneys
 from simulator.exchange.desk import BuyerDesk
+from simulator.exchange.fetching import FetchJourneys
 from simulator.exchange.gates import Gates
 from simulator.exchange.ingest import IngestJourneys
 from simulator.exchange.lookup import LookupJourney
 from simulator.exchange.ping_post import PingPostJourneys
+from simulator.exchange.postbacks import EventJourney
 from simulator.exchange.reception import Reception, allowed_methods
+from simulator.exchange.sale import Sales
+from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
 from simulator.limits import Limiter
 from simulator.routing.model import Decision, Reason
@@ -65,17 +70,7 @@ class Exchange:
         self._on_delivery = on_delivery
         self._wishes = Wishes(contracts)
         self._scripted = scripted.ScriptedJourneys(store)
-        gates = Gates(store)
-        ping_post = PingPostJourneys(store, gates, BuyerDesk(calls))
-        ingest = IngestJourneys(store, gates)
-        self._journeys: Mapping[Journey, Callable[[Call], Decision]] = {
-            Journey.AUCTION: ping_post.ping,
-            Journey.REDEEM: ping_post.post,
-            Journey.OFFER: ping_post.form,
-            Journey.PRECHECK: ingest.precheck,
-            Journey.INGEST: ingest.ingest,
-            Journey.LOOKUP: LookupJourney(store).lookup,
-        }
+        self._journeys = _journeys(store, calls)
 
     def serves(self, contract: Contract, reading: str, received: Received) -> bool:
         """Whether the caller's account takes the reading that a path belongs to; "" is always served."""
@@ -118,6 +113,29 @@ class Exchange:
         """Word a decision that no journey made: an unknown path, a failure of our own."""
         tenant = self.tenants.default
         return _worded(contract, operation, Decision(reason, detail), tenant, "", tenant.clock.now(), Wish())
+
+
+def _journeys(store: Store, calls: BuyerCalls) -> Mapping[Journey, Callable[[Call], Decision]]:
+    gates = Gates(store)
+    sales = Sales(store, gates, BuyerDesk(calls))
+    ping_post = PingPostJourneys(store, gates, sales)
+    ingest = IngestJourneys(store, gates)
+    updates, fetching, clicks = UpdateJourneys(store, gates, sales), FetchJourneys(store), ClickJourneys(store)
+    return {
+        Journey.AUCTION: ping_post.ping,
+        Journey.REDEEM: ping_post.post,
+        Journey.OFFER: ping_post.form,
+        Journey.PRECHECK: ingest.precheck,
+        Journey.INGEST: ingest.ingest,
+        Journey.LOOKUP: LookupJourney(store).lookup,
+        Journey.FETCH: fetching.fetch,
+        Journey.LIST: fetching.listing,
+        Journey.UPDATE: updates.update,
+        Journey.FEEDBACK: updates.feedback,
+        Journey.EVENT: EventJourney(store).fire,
+        Journey.CLICKS: clicks.clicks,
+        Journey.CLICK: clicks.click,
+    }
 
 
 def _worded(

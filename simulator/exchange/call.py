@@ -15,7 +15,7 @@ from simulator.tenants import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that was admitted and understood."""
+    """A request that was admitted and understood. `origin` is where the caller reached us, as a URL; "" if unknown."""
 
     tenant: Tenant
     contract: Contract
@@ -25,6 +25,7 @@ class Call:
     terms: Terms
     lead: Lead
     now: datetime
+    origin: str = ""
 
     @property
     def values(self) -> Mapping[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from simulator.exchange.call import Call
-from simulator.routing.model import Decision, FieldError, KeptLead, Reason
+from simulator.exchange.records import kept_lead
+from simulator.routing.model import Decision, FieldError, Reason
 from simulator.store import LeadRecord, Store
 
 MOST = 100  # leads in one answer; ours
@@ -20,42 +19,35 @@ class LookupJourney:
 
     def lookup(self, call: Call) -> Decision:
         """Return the source's own leads that match everything asked for, newest first."""
-        if not call.values.keys() & {"id", "phone", "email"}:
-            missing = FieldError("id", "required", _NOTHING_ASKED)
-            return Decision(Reason.MISSING_FIELD, _NOTHING_ASKED, errors=(missing,))
-        found = tuple(_kept(call, record) for record in self._records(call))
+        if missing := nothing_asked(call):
+            return missing
+        found = tuple(kept_lead(call.contract, record) for record in asked_for(self._store, call, MOST))
         return Decision(Reason.FOUND, f"{len(found)} found", found=found)
 
-    def _records(self, call: Call) -> list[LeadRecord]:
-        if "id" in call.values:
-            record = self._store.lead(call.tenant.id, call.values["id"])
-            return [record] if record is not None and _is_asked_for(call, record) else []
-        return self._store.leads(
-            call.tenant.id,
-            platform=call.contract.platform,
-            source_id=call.source.id,
-            phone=call.lead.phone or None,
-            email=call.lead.email or None,
-            limit=MOST,
-        )
+
+def nothing_asked(call: Call) -> Decision | None:
+    """Return the refusal of a request that names no lead."""
+    if call.values.keys() & {"id", "phone", "email"}:
+        return None
+    missing = FieldError("id", "required", _NOTHING_ASKED)
+    return Decision(Reason.MISSING_FIELD, _NOTHING_ASKED, errors=(missing,))
+
+
+def asked_for(store: Store, call: Call, limit: int) -> list[LeadRecord]:
+    """Return the source's own leads that match everything asked for, newest first."""
+    if "id" in call.values:
+        record = store.lead(call.tenant.id, call.values["id"])
+        return [record] if record is not None and _is_asked_for(call, record) else []
+    return store.leads(
+        call.tenant.id,
+        platform=call.contract.platform,
+        source_id=call.source.id,
+        phone=call.lead.phone or None,
+        email=call.lead.email or None,
+        limit=limit,
+    )
 
 
 def _is_asked_for(call: Call, record: LeadRecord) -> bool:
     is_own = (record.platform, record.source_id) == (call.contract.platform, call.source.id)
     return is_own and call.lead.phone in {"", record.phone} and call.lead.email in {"", record.email}
-
-
-def _kept(call: Call, record: LeadRecord) -> KeptLead:
-    lead = call.contract.normalise(record.values)
-    return KeptLead(
-        id=record.id,
-        campaign_id=record.campaign_id,
-        source_id=record.source_id,
-        buyer_id=record.buyer_id,
-        status=record.status,
-        state=lead.state,
-        zip_code=lead.zip_code,
-        price=None if record.price_cents is None else Decimal(record.price_cents) / 100,
-        is_test=record.is_test,
-        at=record.at,
-    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -17,6 +19,8 @@ from simulator.limits import Limiter, LimiterUnavailableError, retry_after
 from simulator.routing import fields
 from simulator.routing.model import Decision, Field, FieldError, FieldType, Reason, Terms
 from simulator.tenants import Tenant
+
+_HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +55,13 @@ class Reception:
         found = body.fields_of(received, _allowed_bodies(operation, account))
         if isinstance(found, body.Unreadable):
             return Decision(found.reason, found.detail, errors=(FieldError("body", "invalid_format", found.detail),))
+        if named := _named(operation, received):
+            found = replace(found, values=found.values | named)
         terms = _terms(contract, operation, account, source, found.values)
         if isinstance(terms, Decision):
             return self._with_all_errors(terms, contract, operation, found.values)
-        return self._understood(contract, operation, tenant, source, terms, found, now)
+        understood = self._understood(contract, operation, tenant, source, terms, found, now)
+        return replace(understood, origin=_origin(received)) if named and isinstance(understood, Call) else understood
 
     def _over_limit(self, tenant: Tenant, contract: Contract, operation: Operation, source: Source) -> Decision | None:
         limit = source.limits.get(operation.name)
@@ -127,6 +134,19 @@ def _terms(
     if operation.takes_lead:
         return contract.admission.terms_for(account, source, values)
     return _campaignless(contract.platform)
+
+
+def _named(operation: Operation, received: Received) -> dict[str, str]:
+    """Return the fields that stand in the path."""
+    told = received.arguments
+    return {name: told[argument] for argument, name in operation.arguments.items() if argument in told}
+
+
+def _origin(received: Received) -> str:
+    """Return the URL that the caller reached us at, "" when its Host is none."""
+    host = received.headers.get("host", "")
+    scheme = "https" if received.headers.get("x-forwarded-proto") == "https" else "http"
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
 def allowed_methods(operation: Operation, account: Account) -> tuple[str, ...]:

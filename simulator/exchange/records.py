@@ -1,13 +1,13 @@
-"""What a ping or a decided lead leaves in the store: its record, and the webhook that tells its buyer."""
+"""What a ping or a decided lead leaves in the store: its record, its webhook; and a record as answers tell it."""
 
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from simulator.contract.model import Delivered
+from simulator.contract.model import Contract, Delivered
 from simulator.dice import new_id
 from simulator.exchange.call import Call
-from simulator.routing.model import Bid, Buyer, Decision, Reason
+from simulator.routing.model import Bid, Buyer, Decision, KeptLead, Reason
 from simulator.store import DeliveryRecord, LeadRecord, PingRecord
 
 # What a lead is called in the store, whatever the platform calls it in its answer.
@@ -51,7 +51,7 @@ def lead_record(call: Call, decision: Decision) -> LeadRecord:
         status=known or ("ACCEPTED" if decision.buyer_id else "UNMATCHED"),
         values=call.values,
         buyer_id=decision.buyer_id,
-        price_cents=_cents(decision.price) if decision.price is not None else None,
+        price_cents=cents(decision.price) if decision.price is not None else None,
         is_test=call.terms.is_test,
         is_duplicate=decision.is_duplicate,
         phone=call.lead.phone,
@@ -59,7 +59,7 @@ def lead_record(call: Call, decision: Decision) -> LeadRecord:
     )
 
 
-def _cents(dollars: Decimal) -> int:
+def cents(dollars: Decimal) -> int:
     return int((dollars * 100).to_integral_value(ROUND_HALF_UP))
 
 
@@ -88,4 +88,25 @@ def delivery(call: Call, decision: Decision, buyer: Buyer) -> DeliveryRecord | N
         body=wire.body(sold),
         created_at=call.now,
         due_at=call.now,
+    )
+
+
+def kept_lead(contract: Contract, record: LeadRecord, redirect_url: str = "") -> KeptLead:
+    """Return a stored lead as an answer may tell it."""
+    lead = contract.normalise(record.values)
+    return KeptLead(
+        id=record.id,
+        campaign_id=record.campaign_id,
+        source_id=record.source_id,
+        buyer_id=record.buyer_id,
+        status=record.status,
+        state=lead.state,
+        zip_code=lead.zip_code,
+        price=None if record.price_cents is None else Decimal(record.price_cents) / 100,
+        is_test=record.is_test,
+        at=record.at,
+        transaction_id=record.transaction_id,
+        is_duplicate=record.is_duplicate,
+        redirect_url=redirect_url,
+        values=record.values,
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from simulator.contract.model import Journey, Operation
 from simulator.contract.specification import INVALID, REQUIRED
 from simulator.dice import new_id
 from simulator.exchange.call import Call
 from simulator.exchange.records import delivery, lead_record, ping_record
-from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, FieldError, Reason
+from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, FieldError, KeptLead, Offer, Reason
 from simulator.store import Store
 from simulator.triggers.table import Script
 
@@ -28,12 +30,19 @@ _WITH_STATE = frozenset(
         *(Reason.DUPLICATE, Reason.DUPLICATE_ROUTED),
     }
 )
+_NOWHERE = "https://example.com/"
+_ABOUT_A_LEAD = frozenset(
+    {
+        *(Reason.FOUND, Reason.FOUND_DUPLICATE, Reason.UPDATED, Reason.UPDATED_UNSOLD, Reason.FIRED),
+        *(Reason.OFFERED, Reason.NO_OFFER, Reason.REDIRECTED),
+    }
+)
 _SOLD = frozenset({Reason.SOLD, Reason.SOLD_PAST_SUPPRESSION, Reason.DUPLICATE_ROUTED, Reason.QUEUED})
 _DUPLICATE = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ROUTED})
 
 
 def is_refusal(script: Script) -> bool:
-    """Whether the outcome is a refusal, which needs nothing of the request and leaves nothing behind."""
+    """Whether the outcome needs nothing of the request and leaves nothing behind, as a refusal does."""
     return script.reason not in _WITH_STATE
 
 
@@ -48,10 +57,37 @@ def refusal(script: Script, operation: Operation, allow: tuple[str, ...]) -> Dec
         retry_after=1 if reason is Reason.RATE_LIMITED else None,
         allow=allow if reason is Reason.WRONG_METHOD else (),
         checks=(Check(f"trigger on {operation.name}", passed=False, detail=_SENTENCE, reason=reason),),
+        **_made_up(operation, reason),
     )
 
 
+def _made_up(operation: Operation, reason: Reason) -> dict[str, Any]:
+    """Return what an answer about a lead sent before must tell of it, where a trigger asks for one."""
+    if operation.journey is Journey.LOOKUP or reason not in _ABOUT_A_LEAD:
+        return {}
+    offers = (Offer(f"{PHANTOM}_offer", title="Sandbox offer", url=_NOWHERE),) if reason is Reason.OFFERED else ()
+    ids = {"campaign_id": PHANTOM, "source_id": PHANTOM, "transaction_id": PHANTOM, "event_id": PHANTOM}
+    lead = KeptLead(
+        id=PHANTOM,
+        campaign_id=PHANTOM,
+        source_id=PHANTOM,
+        buyer_id=PHANTOM,
+        status="DUPLICATE" if reason is Reason.FOUND_DUPLICATE else "ACCEPTED",
+        state="",
+        zip_code="",
+        price=FIRST_BID,
+        is_test=False,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        transaction_id=PHANTOM,
+        is_duplicate=reason is Reason.FOUND_DUPLICATE,
+    )
+    redirect_url = _NOWHERE if reason is Reason.REDIRECTED else ""
+    return {**ids, "lead_id": PHANTOM, "found": (lead,), "total": 1, "offers": offers, "redirect_url": redirect_url}
+
+
 def _errors(reason: Reason) -> tuple[FieldError, ...]:
+    if reason in _ABOUT_A_LEAD:
+        return ()
     if reason is Reason.MISSING_FIELD:
         return (FieldError("state", REQUIRED, "state is required"),)
     pings = {

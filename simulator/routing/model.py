@@ -26,6 +26,13 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     DUPLICATE_ROUTED = "duplicate_routed"
     FOUND = "found"
+    FOUND_DUPLICATE = "found_duplicate"
+    UPDATED = "updated"
+    UPDATED_UNSOLD = "updated_unsold"
+    FIRED = "fired"
+    OFFERED = "offered"
+    NO_OFFER = "no_offer"
+    REDIRECTED = "redirected"
     # A rule of the campaign or the source turned the lead away.
     CAP_REACHED = "cap_reached"
     OUTSIDE_HOURS = "outside_hours"
@@ -48,10 +55,19 @@ class Reason(StrEnum):
     PING_MISSING = "ping_missing"
     PING_INVALID = "ping_invalid"
     PING_REPEATED = "ping_repeated"
+    # What is said of a lead that was sent before does not go with it.
+    LEAD_UNKNOWN = "lead_unknown"
+    TRANSACTION_MISSING = "transaction_missing"
+    EVENT_UNKNOWN = "event_unknown"
+    EVENT_REPEATED = "event_repeated"
+    EVENT_LOCKED = "event_locked"
+    REVENUE_MISSING = "revenue_missing"
+    OFFER_UNKNOWN = "offer_unknown"
     # The caller may not, or asked for something that is not there.
     UNAUTHORIZED = "unauthorized"
     NOT_LINKED = "not_linked"
     FOREIGN_SUPPLIER = "foreign_supplier"
+    SOURCE_INACTIVE = "source_inactive"
     UNKNOWN_CAMPAIGN = "unknown_campaign"
     UNKNOWN_PATH = "unknown_path"
     WRONG_METHOD = "wrong_method"
@@ -227,9 +243,32 @@ class Buyer:
 
 
 @dataclass(frozen=True, slots=True)
+class EventType:
+    """Something that may happen to a lead later. A conversion names its revenue; `repeats`: it may come twice."""
+
+    id: str
+    is_conversion: bool = False
+    repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a consumer is shown after the sale. `device` is "" when it is for every one; `url` is where it leads."""
+
+    id: str
+    title: str = ""
+    description: str = ""
+    logo_url: str = ""
+    label: str = ""
+    device: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """Everything that decides about a lead of one source (or supplier) for one campaign.
 
+    `events` and `offers` are for after the sale; `event_lock` is how long one event of one lead keeps its like away.
     The switches at the end are what the readings in force make of conflicts and gaps in a vendor's documents.
     """
 
@@ -248,6 +287,9 @@ class Terms:
     duplicates: DuplicateRule | None = None
     distribution: Distribution = Distribution.AUCTION
     buyers: tuple[Buyer, ...] = ()
+    events: Mapping[str, EventType] = field(default_factory=dict)
+    event_lock: timedelta = timedelta(0)
+    offers: tuple[Offer, ...] = ()
     ping_required: bool = False
     ping_lifetime: timedelta = timedelta(seconds=300)
     is_test: bool = False
@@ -317,7 +359,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class KeptLead:
-    """A lead that was taken earlier, without the person's own fields. `price` is US dollars, None if unsold."""
+    """A lead that was taken earlier. `price` is US dollars, None if unsold; `values` is empty where nobody asked."""
 
     id: str
     campaign_id: str
@@ -329,6 +371,40 @@ class KeptLead:
     price: Decimal | None
     is_test: bool
     at: datetime
+    transaction_id: str = ""
+    is_duplicate: bool = False
+    redirect_url: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which of a campaign's leads are wanted; "" and None ask for nothing.
+
+    `page` begins at 1, `status` is the store's word, `since` counts and `until` does not. `search` is looked for in
+    `searched`, names of fields.
+    """
+
+    page: int = 1
+    limit: int = 10
+    newest_first: bool = True
+    order_by: str = ""
+    source_id: str = ""
+    status: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    search: str = ""
+    searched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Postback:
+    """What an event postback says. `revenue` is US dollars, None when it was not sent; "" is not sent either."""
+
+    event_id: str
+    transaction_id: str
+    source_id: str
+    revenue: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +412,7 @@ class Decision:
     """How an exchange ended, and why. The contract's row for (operation, reason) words it.
 
     `detail` is one sentence. `checks` and `asked` are the evidence: every rule tried and every buyer considered,
-    in order.
+    in order. `found` are leads that were asked for, of `total`; `origin` is where the caller reached us, as a URL.
     """
 
     reason: Reason
@@ -345,6 +421,8 @@ class Decision:
     failed_rules: tuple[Check, ...] = ()
     lead_id: str = ""
     campaign_id: str = ""
+    source_id: str = ""
+    event_id: str = ""
     transaction_id: str = ""
     is_duplicate: bool = False
     buyer_id: str = ""
@@ -357,5 +435,8 @@ class Decision:
     retry_after: int | None = None
     allow: tuple[str, ...] = ()
     found: tuple[KeptLead, ...] = ()
+    total: int = 0
+    offers: tuple[Offer, ...] = ()
+    origin: str = ""
     checks: tuple[Check, ...] = ()
     asked: tuple[Asked, ...] = ()

@@ -19,8 +19,7 @@ from simulator.contract.published import BLANKS, Published
 
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _FOLDER = files(__name__).joinpath("templates")
-# What a post sends back of its ping, as shell variables of the curl.
-_TRANSACTION, _TOKEN = "transaction_id", "PING_TOKEN"
+_TOKEN = "PING_TOKEN"  # noqa: S105  the shell variable of what an ingest sends back of its ping
 
 
 def rendered(items: Sequence[Published], form: str, server: str) -> str:
@@ -34,7 +33,7 @@ def style() -> str:
 
 
 def path_of(item: Published) -> str:
-    return _ARGUMENT.sub(item.source.name, item.operation.path)
+    return _ARGUMENT.sub(lambda place: item.source.arguments[place[1]], item.operation.path)
 
 
 def _html(items: Sequence[Published], server: str) -> str:
@@ -51,14 +50,15 @@ def _page(template: str, items: Sequence[Published], server: str, **more: Any) -
 
 
 def _section(item: Published, server: str) -> dict[str, Any]:
-    name, value = item.contract.admission.header(item.source, item.operation)
+    header = item.contract.admission.header(item.source, item.operation)
+    assert header is not None  # whoever submits a lead presents a credential
     schema, words = item.schema, item.account.words
     return {
         "item": item,
         "path": path_of(item),
         "methods": [name for name, reading in item.operation.methods.items() if in_force(reading, words)],
         "bodies": _bodies(item),
-        "header": f"{name}: {value}",
+        "header": ": ".join(header),
         "fields": [_field(name, each, schema) for name, each in schema["properties"].items()],
         "rules": item.rules,
         "rows": [
@@ -92,7 +92,8 @@ def _openapi(items: Sequence[Published], server: str) -> str:
     for item in items:
         by_operation.setdefault(item.operation.name, []).append(item)
     shared = first.source.credentials.values()  # a name that is a credential stands in no path
-    arguments = {name: item.source.name for item in items for name in _ARGUMENT.findall(item.operation.path)}
+    named = first.source.arguments
+    arguments = {name: named[name] for item in items for name in _ARGUMENT.findall(item.operation.path)}
     subject = Subject(
         first.contract,
         first.account.words,
@@ -118,11 +119,12 @@ def _curls(items: Sequence[Published], server: str) -> str:
 
 
 def _curl(item: Published, server: str) -> str:
-    name, value = item.contract.admission.header(item.source, item.operation)
+    header = item.contract.admission.header(item.source, item.operation)
+    assert header is not None  # whoever submits a lead presents a credential
     sent, opening = dict(item.example), ""
     variables: dict[str, str] = {}
-    if item.operation.journey in {Journey.AUCTION, Journey.REDEEM}:
-        variables[_TRANSACTION] = "$TXN"
+    if item.operation.link:
+        variables[item.operation.link] = "$TXN"
         opening = "TXN=demo-$(date +%s)\n" if item.operation.journey is Journey.AUCTION else ""
     if item.token_field:
         variables[item.token_field] = f"${_TOKEN}"
@@ -132,7 +134,7 @@ def _curl(item: Published, server: str) -> str:
         sent[field] = variable
     parts = [
         f"curl -X POST {shlex.quote(server + path_of(item))}",
-        f"-H {shlex.quote(f'{name}: {value}')}",
+        f"-H {shlex.quote(': '.join(header))}",
         "-H 'Content-Type: application/json'",
         f"-d {_body(sent, variables.values())}",
     ]

@@ -29,6 +29,9 @@ _PRAGMAS = (
 )
 
 
+_OURS = frozenset({"meta", "leads", "pings", "persons", "outbox"})  # the tables of every version
+
+
 class StoreError(Exception):
     """The store can't be opened, or refused to read or write. One line: what, and where."""
 
@@ -127,7 +130,7 @@ def _prepare(root: sqlalchemy.Connection, where: str) -> None:
         metadata.create_all(root)
         root.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
         root.exec_driver_sql("COMMIT")
-    elif not set(metadata.tables) <= set(there):
+    elif not set(there) >= _OURS:
         raise StoreError(f"{where} is a database of something else: name another file for the store")
     else:
         _check_version(root, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -11,12 +12,19 @@ from simulator.store import encoding
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros, moment
 from simulator.store.records import LeadRecord
-from simulator.store.tables import leads
+from simulator.store.tables import HAS_TRANSACTION, leads
 
-_COLUMNS = tuple(column for column in leads.c if column.name != "number")
-_ADD = Statement(insert(leads).values({column.name: bindparam(column.name) for column in _COLUMNS}))
+COLUMNS = tuple(column for column in leads.c if column.name != "number")
+_ADD = Statement(insert(leads).values({column.name: bindparam(column.name) for column in COLUMNS}))
 _THIS = (leads.c.tenant == bindparam("tenant")) & (leads.c.id == bindparam("id"))
-_FIND = Statement(select(*_COLUMNS).where(_THIS))
+_FIND = Statement(select(*COLUMNS).where(_THIS))
+# SQLite writes one at a time anyway and knows no FOR UPDATE; SQLAlchemy leaves it out there.
+_FIND_TO_CHANGE = Statement(select(*COLUMNS).where(_THIS).with_for_update())
+_SET_VALUES = Statement(
+    update(leads)
+    .where(_THIS)
+    .values(values_json=bindparam("new_values_json"), phone=bindparam("new_phone"), email=bindparam("new_email"))
+)
 _SET_STATUS = Statement(
     update(leads)
     .where(_THIS)
@@ -72,7 +80,19 @@ def set_lead_status(
     )
 
 
-def _record(row: tuple[Any, ...]) -> LeadRecord:
+def set_lead_values(
+    connection: Connection, tenant: str, lead_id: str, values: Mapping[str, Any], *, phone: str, email: str
+) -> bool:
+    """Replace what a lead says, with its phone and e-mail in one spelling. Returns False when there is no such lead."""
+    document = encoding.text(values)
+    changed = connection.change(
+        _SET_VALUES, tenant=tenant, id=lead_id, new_values_json=document, new_phone=phone, new_email=email
+    )
+    return bool(changed)
+
+
+def record(row: tuple[Any, ...]) -> LeadRecord:
+    """Return a lead from its columns (`COLUMNS`)."""
     (tenant, lead_id, platform, source_id, campaign_id, transaction_id, at, status, *rest) = row
     (buyer_id, price_cents, is_test, is_duplicate, phone, email, values) = rest
     return LeadRecord(
@@ -96,12 +116,20 @@ def _record(row: tuple[Any, ...]) -> LeadRecord:
 
 def lead(connection: Connection, tenant: str, lead_id: str) -> LeadRecord | None:
     found = connection.row(_FIND, tenant=tenant, id=lead_id)
-    return None if found is None else _record(found)
+    return None if found is None else record(found)
+
+
+def lead_to_change(connection: Connection, tenant: str, lead_id: str) -> LeadRecord | None:
+    """Return the lead as it is now, and keep others from changing it until the transaction ends."""
+    found = connection.row(_FIND_TO_CHANGE, tenant=tenant, id=lead_id)
+    return None if found is None else record(found)
 
 
 def _filtered(query: Select[Any], filters: frozenset[str]) -> Select[Any]:
     for name in sorted(filters - {"after"}):
         query = query.where(leads.c[name] == bindparam(name))
+    if "transaction_id" in filters:
+        query = query.where(HAS_TRANSACTION)  # or its index would not be used
     if "after" in filters:
         last = select(leads.c.number).where(leads.c.tenant == bindparam("tenant"), leads.c.id == bindparam("after"))
         query = query.where(leads.c.number < last.scalar_subquery())
@@ -110,7 +138,7 @@ def _filtered(query: Select[Any], filters: frozenset[str]) -> Select[Any]:
 
 @cache
 def _listing(filters: frozenset[str]) -> Statement:
-    query = select(*_COLUMNS).order_by(leads.c.number.desc()).limit(bindparam("limit"))
+    query = select(*COLUMNS).order_by(leads.c.number.desc()).limit(bindparam("limit"))
     return Statement(_filtered(query, filters))
 
 
@@ -129,6 +157,7 @@ def leads_of(
     *,
     platform: str | None = None,
     source_id: str | None = None,
+    campaign_id: str | None = None,
     transaction_id: str | None = None,
     status: str | None = None,
     phone: str | None = None,
@@ -141,13 +170,14 @@ def leads_of(
         tenant=tenant,
         platform=platform,
         source_id=source_id,
+        campaign_id=campaign_id,
         transaction_id=transaction_id,
         status=status,
         phone=phone,
         email=email,
         after=after,
     )
-    return [_record(row) for row in connection.rows(_listing(frozenset(given)), **given, limit=limit)]
+    return [record(row) for row in connection.rows(_listing(frozenset(given)), **given, limit=limit)]
 
 
 def count_leads(

@@ -59,6 +59,9 @@ _SAME = _THIS & (pings.c.revision == bindparam("seen"))
 _CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now")))
 _HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
 _SETTLE = Statement(update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None))
+_REOPEN = Statement(
+    update(pings).where(_SAME, pings.c.answer_json.is_not(None)).values(claimed_at=bindparam("now"), answer_json=None)
+)
 _UNSETTLED = Statement(select(pings).where(UNSETTLED))
 _UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == bindparam("tenant")))
 
@@ -145,6 +148,11 @@ def hold(connection: Connection, ping: PingRecord, claims: Sequence[CapClaim], l
 def settle_ping(connection: Connection, ping: PingRecord, answer: Mapping[str, Any]) -> bool:
     """End the sale: keep what was answered, forget what was held (it is sold, or the caller gave it back)."""
     return connection.change(_SETTLE, **_same(ping), answer=encoding.text(answer)) == 1
+
+
+def reopen_ping(connection: Connection, ping: PingRecord, now: datetime) -> bool:
+    """Put a settled ping in flight again, for one sale more. Returns False when another sale of it is in flight."""
+    return connection.change(_REOPEN, **_same(ping), now=micros(now)) == 1
 
 
 def release_unsettled(connection: Connection, tenant: str | None = None) -> int:

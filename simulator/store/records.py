@@ -19,6 +19,14 @@ class PingStored(StrEnum):
     REFUSED = "refused"  # the transaction id belongs to a ping that was posted, or to another source
 
 
+class EventClaimed(StrEnum):
+    """What became of an event that was to happen to a lead."""
+
+    FIRED = "fired"
+    LOCKED = "locked"  # the same event of the same lead came a moment ago
+    REPEATED = "repeated"  # it came before, and may not come again
+
+
 class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -28,7 +36,7 @@ class DeliveryStatus(StrEnum):
 class Scope(StrEnum):
     """What a reset empties."""
 
-    LEADS = "leads"  # leads, and the persons they claimed
+    LEADS = "leads"  # leads, the persons they claimed, and the events that happened to them
     PINGS = "pings"  # pings, and the ping tokens that were redeemed
     CAPS = "caps"  # caps, and the turns of round robin
     DELIVERIES = "deliveries"  # the outbox, and its attempts

@@ -20,6 +20,7 @@ from simulator.store.tables import (
     attempts,
     caps,
     credentials,
+    events,
     leads,
     outbox,
     persons,
@@ -32,7 +33,7 @@ from simulator.store.tables import (
 MOST = 20  # snapshots of one tenant
 LONGEST_NAME = 100
 
-_COPIED = (leads, persons, pings, redeemed, caps, turns, credentials, outbox)
+_COPIED = (leads, persons, events, pings, redeemed, caps, turns, credentials, outbox)
 _NUMBERED = {leads.name: leads.c.number, outbox.name: outbox.c.id}
 
 

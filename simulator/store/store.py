@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from simulator.store import claims, credentials, notes, outbox, snapshots, tenants
+from simulator.store import claims, credentials, events, listing, notes, outbox, snapshots, tenants
 from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.connection import Connection
@@ -36,10 +36,13 @@ class Transaction(Connection):
     claim_ping = ping_table.claim_ping
     hold = ping_table.hold
     settle_ping = ping_table.settle_ping
+    reopen_ping = ping_table.reopen_ping
     release_unsettled = ping_table.release_unsettled
 
     add_lead = lead_table.add_lead
     set_lead_status = lead_table.set_lead_status
+    lead_to_change = lead_table.lead_to_change
+    set_lead_values = lead_table.set_lead_values
     lead = lead_table.lead
     leads = lead_table.leads_of
     count_leads = lead_table.count_leads
@@ -53,6 +56,8 @@ class Transaction(Connection):
     usage = claims.usage
     next_turn = claims.next_turn
     redeem = claims.redeem
+
+    claim_event = events.claim_event
 
     add_delivery = outbox.add_delivery
     delivery = outbox.delivery
@@ -185,6 +190,8 @@ class Store:
     lead = _read(lead_table.lead)
     leads = _read(lead_table.leads_of)
     count_leads = _read(lead_table.count_leads)
+    listed_leads = _read(listing.listed_leads)
+    count_listed = _read(listing.count_listed)
     find_person = _read(claims.find_person)
     usage = _read(claims.usage)
     all_usage = _read(claims.all_usage)

@@ -25,7 +25,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: events, and leads by their transaction id
 
 SNAPSHOT = "snapshot/"
 """What the namespace of a snapshot's rows begins with."""
@@ -115,6 +115,16 @@ leads = Table(
 Index("leads_in_order", leads.c.tenant, leads.c.number)
 Index("leads_by_phone", leads.c.tenant, leads.c.phone, leads.c.number)
 Index("leads_by_email", leads.c.tenant, leads.c.email, leads.c.number)
+# Not of every platform's leads: those of the others would pay for an index that nobody reads.
+HAS_TRANSACTION = leads.c.transaction_id != literal_column("''")
+Index(
+    "leads_by_transaction",
+    leads.c.tenant,
+    leads.c.transaction_id,
+    leads.c.number,
+    sqlite_where=HAS_TRANSACTION,
+    postgresql_where=HAS_TRANSACTION,
+)
 
 persons = _small_rows(
     "persons",
@@ -126,6 +136,16 @@ persons = _small_rows(
     _moment("at"),
 )
 Index("persons_by_lead", persons.c.tenant, persons.c.lead_id)
+
+events = _small_rows(
+    "events",
+    _key("tenant"),
+    _key("platform"),
+    _key("transaction_id"),
+    _key("event_id"),
+    _moment("at"),
+    Column("times", Integer, nullable=False),
+)
 
 caps = _small_rows(
     "caps",

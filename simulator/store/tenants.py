@@ -14,6 +14,7 @@ from simulator.store.tables import (
     attempts,
     caps,
     credentials,
+    events,
     leads,
     outbox,
     persons,
@@ -25,7 +26,7 @@ from simulator.store.tables import tenants as tenant_table
 
 # Attempts before the deliveries that they point to.
 _TABLES: Mapping[Scope, tuple[Table, ...]] = {
-    Scope.LEADS: (leads, persons),
+    Scope.LEADS: (leads, persons, events),
     Scope.PINGS: (pings, redeemed),
     Scope.CAPS: (caps, turns),
     Scope.DELIVERIES: (attempts, outbox),

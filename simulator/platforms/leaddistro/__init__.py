@@ -74,11 +74,27 @@ LOOKUP = Operation(
     limit=Limit(rate=10, burst=20, seconds=5),
 )
 
+# Its page says what is updated, and shows no field; these are ours.
+UPDATE_EXAMPLE = {"phone": "5551234567", "outcome": "converted", "sales_rep": "Ann Smith", "revenue": 250}
+
+UPDATE = Operation(
+    name="update",
+    example=UPDATE_EXAMPLE,
+    path="/api/v1/lead-update",
+    journey=Journey.FEEDBACK,
+    prefix="LD-UPD",
+    credential="api_key",
+    methods={"POST": ""},
+    bodies={BodyType.JSON: "", BodyType.FORM: "allow_form=true"},
+    summary="Tell what became of a delivered lead; fields and answer are the sandbox's own",
+    source="public:/docs/partner-api",
+)
+
 CONTRACT = Contract(
     platform="leaddistro",
     title="Lead Distro AI",
     base_url="https://app.leaddistro.ai",
-    operations=(PING, INGEST, LOOKUP),
+    operations=(PING, INGEST, LOOKUP, UPDATE),
     rows=load_rows(_HERE.joinpath("status_codes.toml")),
     schemas=load_schemas(_HERE.joinpath("schemas")),
     formats=load_formats(_HERE.joinpath("schemas")),

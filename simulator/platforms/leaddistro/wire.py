@@ -33,6 +33,7 @@ _MESSAGES = {
     "rate_limited": "Rate limit exceeded",
     "method_not_allowed": "Method not allowed",
     "not_found": "Not found",
+    "lead_not_found": "Lead not found",
 }
 
 
@@ -51,6 +52,8 @@ def _body(row: Row, decision: Decision, readings: Readings) -> dict[str, Any]:
         return _offer(decision, readings)
     if row.operation == "ping" and decision.reason in _PING_REFUSALS:
         return {"accepted": False, "reason": row.code, "message": decision.detail or "Lead rejected"}
+    if decision.reason is Reason.UPDATED:
+        return {"data": {"id": decision.lead_id, "campaign_id": decision.campaign_id, "updated": True}}
     if decision.reason is Reason.FOUND:
         return {"data": {"leads": [_kept(lead) for lead in decision.found]}}
     if row.code in _LEAD_STATUSES:

@@ -81,10 +81,10 @@ def age_before_birthday(history: History, ledger: Ledger) -> None:
 
 def tokens(history: History, ledger: Ledger) -> None:
     """D30, D31, D32: the token of the endpoint's kind, in the literal form, and the newest one."""
-    kinds = {item.name: item.credential for item in history.contract.operations}
+    kinds = {item.name: item.credential for item in history.contract.operations if not item.credential_reading}
     for sent in history.sent:
         wanted = kinds.get(sent.operation)
-        if wanted is None:
+        if not wanted:
             continue
         ledger.met("D31")
         if sent.credential.get("state") == "absent":
@@ -110,9 +110,7 @@ def _token(ledger: Ledger, sent: Sent, wanted: str) -> None:
 def link_ids(history: History, ledger: Ledger) -> None:
     """D39: the path holds the link id, not the campaign's or the source's."""
     sources = {item.id for item in history.account.sources.values()}
-    for sent in history.sent:
-        if sent.journey is None:
-            continue
+    for sent in history.leads:
         ledger.met("D39")
         name = sent.path.rstrip("/").rpartition("/")[2]
         if sent.source_id or not sent.refused_for(Reason.UNAUTHORIZED):

@@ -36,6 +36,31 @@ class Readings(BaseModel):
         description="C17: the text gives /api/lead/add/{id}, the page's playground /api/lead/{id}. true "
         "serves both, false the first only.",
     )
+    fetch_alias: bool = Field(
+        default=True,
+        description="C19: the text gives /api/lead/fetch/{source id}, the page's playground "
+        "/api/lead/fetch-response/{campaign id}. true serves both, false the first only.",
+    )
+    event_alias: bool = Field(
+        default=True,
+        description="C20: the text gives /api/event/trigger with `cid` in the body, the playground "
+        "/api/event/{campaign id}. true serves both, false the first only.",
+    )
+    event_amount: bool = Field(
+        default=True,
+        description="C20: the text names the money of an event `revenue`, the playground `amount`. true takes "
+        "either, false `revenue` only.",
+    )
+    event_query: bool = Field(
+        default=True,
+        description="C20: the reference sends an event as a body, the help centre appends it to the URL. true "
+        "reads the URL of a request without a body, false the body only.",
+    )
+    click_token: bool = Field(
+        default=False,
+        description="C21: the reference lists clicks without a token, the funnel page generates one. true wants "
+        "the token of the kind `click`.",
+    )
     envelope: Literal["gen2", "gen1"] = Field(
         default="gen2",
         description="C18: two generations of documents. gen2 answers {status, message, data: "
@@ -51,6 +76,12 @@ class Readings(BaseModel):
         ge=0,
         description="C24: no page says when a replaced token stops working. 0 = at once; otherwise it is "
         "honoured for so many seconds.",
+    )
+    event_lock_seconds: int = Field(
+        default=2,
+        ge=0,
+        description="gap: 'a short lock' answers the same event of the same transaction with 403. For so many "
+        "seconds of sandbox time after it was fired.",
     )
     repeated_post: Literal["reject", "replay"] = Field(
         default="reject",

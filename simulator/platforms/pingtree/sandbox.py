@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
@@ -34,16 +34,19 @@ from simulator.contract.sandbox import (
     group,
 )
 from simulator.platforms.pingtree import signing
+from simulator.platforms.pingtree.admission import bearer_door, campaign_door, org_door
+from simulator.platforms.pingtree.after_sale import EventEntry, OfferEntry
 from simulator.platforms.pingtree.readings import Readings
 from simulator.routing import model
 
 PLATFORM = "pingtree"
+ORGANIC = "organic"  # the source of traffic that names none (public:/documentation/campaign/sources/custom-sources)
 
 
 class SourceField(FieldEntry):
     """A field as Field Management shows it: Form, Ping and Post Required in any combination."""
 
-    required: tuple[Literal["form", "ping", "post"], ...] = ()
+    required: tuple[Literal["form", "ping", "post", "update"], ...] = ()
 
     def value(self) -> model.Field:
         return model.Field(self.name, self.type, self.label, frozenset(self.required), self.acceptable, self.transform)
@@ -121,6 +124,10 @@ class SourceEntry(Section):
     suppressions: tuple[Suppressed, ...] = ()
     ping_lifetime: float = Field(300, gt=0, le=86_400, description="Seconds an accepted ping may be posted.")
     duplicates: Duplicates | None = Field(None, description="What makes `isDeDupe` true. Default: nothing.")
+    active: bool = Field(
+        default=True,
+        description="false: its event postbacks are answered 403. Its leads are taken, as no page says otherwise.",
+    )
     limits: SourceLimits = SourceLimits()
 
     def terms(
@@ -133,7 +140,7 @@ class SourceEntry(Section):
         return model.Terms(
             platform=PLATFORM,
             source_id=self.id,
-            campaign_id=campaign.id,
+            campaign_id=around.named(campaign.id),
             timezone=around.timezone,
             fields=tuple(item.value() for item in self.fields),
             windows=tuple(item.value() for item in self.hours),
@@ -157,12 +164,27 @@ class Campaign(Section):
     name: str = ""
     buyers: tuple[PingtreeBuyer, ...] = ()
     sources: tuple[SourceEntry, ...] = ()
+    events: tuple[EventEntry, ...] = Field((), description="What may happen to its leads later. Ids differ.")
+    offers: tuple[OfferEntry, ...] = Field((), description="What consumers of its sold leads are shown. Ids differ.")
+
+    def after_the_sale(self, around: Surroundings, readings: Readings) -> model.Terms:
+        """Return what holds for requests about leads that were sold, whoever sent them."""
+        return model.Terms(
+            platform=PLATFORM,
+            source_id=ORGANIC,
+            campaign_id=around.named(self.id),
+            timezone=around.timezone,
+            events={item.id: item.value() for item in self.events},
+            event_lock=timedelta(seconds=readings.event_lock_seconds),
+            offers=tuple(item.value() for item in self.offers),
+        )
 
 
 class PingtreeSection(PlatformSection):
     """Campaigns with their buyers and sources, and the readings in force."""
 
     readings: Readings = Readings()
+    org_id: Name = Field("org_5f1a2b3c", description="The `{org-id}` in paths; a tenant's has its suffix.")
     campaigns: tuple[Campaign, ...] = ()
 
     def account(self, around: Surroundings) -> Account:
@@ -175,8 +197,27 @@ class PingtreeSection(PlatformSection):
             secret=around.secret,
             sources={source.name: source for source in found},
             buyers=buyers_of(found),
-            campaigns=frozenset(campaign.id for campaign in self.campaigns),
+            campaigns=frozenset(around.named(campaign.id) for campaign in self.campaigns),
+            doors=self._doors(found, around),
         )
+
+    def _doors(self, sources: Iterable[Source], around: Surroundings) -> dict[str, Source]:
+        """Return whom a token, a campaign's id and the account's id stand for."""
+        doors = {door: source for source in sources for door in _token_doors(source)}
+        everything: dict[str, model.Terms] = {}
+        for campaign in self.campaigns:
+            name = around.named(campaign.id)
+            everything[name] = campaign.after_the_sale(around, self.readings)
+            tokens = {signing.CLICK: self._click_token(campaign, around)} if self.readings.click_token else {}
+            doors[campaign_door(name)] = _organic(name, tokens, {name: everything[name]})
+        org_id = around.named(self.org_id)
+        return doors | {org_door(org_id): _organic(org_id, {}, everything)}
+
+    def _click_token(self, campaign: Campaign, around: Surroundings) -> str:
+        """Return the campaign's one token for click listings; renewing it for any source renews it for all."""
+        links = [(around.named(entry.link_id), signing.CLICK) for entry in campaign.sources]
+        generation = sum(around.generations.get(link, (0, around.since))[0] for link in links)
+        return _token(around, campaign, ORGANIC, signing.CLICK, generation)
 
     def personas(self, around: Surroundings) -> Iterator[PersonaWanted]:
         for campaign in self.campaigns:
@@ -198,11 +239,28 @@ class PingtreeSection(PlatformSection):
                 id=entry.id,
                 name=name,
                 owner=name,
-                credentials={kind: _token(around, campaign, name, kind) for kind in signing.KINDS},
-                terms={campaign.id: entry.terms(campaign, around, buyers, self.readings)},
+                credentials=self._credentials(campaign, name, around),
+                terms={around.named(campaign.id): entry.terms(campaign, around, buyers, self.readings)},
                 retired=tuple(self._retired(campaign, name, around)),
                 limits=entry.limits.values(),
+                active=entry.active,
+                arguments=self._arguments(campaign, entry, around),
+                siblings=frozenset(around.named(item.id) for item in self.campaigns),
             )
+
+    def _credentials(self, campaign: Campaign, name: str, around: Surroundings) -> dict[str, str]:
+        found = {kind: _token(around, campaign, name, kind) for kind in signing.KINDS}
+        return found | ({signing.CLICK: self._click_token(campaign, around)} if self.readings.click_token else {})
+
+    def _arguments(self, campaign: Campaign, entry: SourceEntry, around: Surroundings) -> dict[str, str]:
+        campaign_id = around.named(campaign.id)
+        return {
+            "source_unique_id": around.named(entry.link_id),
+            "offer_campaign_id": campaign_id,
+            "campaign_id": campaign_id,
+            "org_id": around.named(self.org_id),
+            "source_id": entry.id,
+        } | ({"click_listing_id": campaign.offers[0].id} if campaign.offers else {})
 
     def _retired(self, campaign: Campaign, name: str, around: Surroundings) -> Iterator[Retired]:
         for kind in signing.KINDS:
@@ -213,7 +271,19 @@ class PingtreeSection(PlatformSection):
                 yield Retired(credential, kind, last + timedelta(seconds=grace))
 
 
+def _token_doors(source: Source) -> Iterator[str]:
+    """Name every token of the source, old ones too, so that a refusal can say what is wrong with it."""
+    yield from (bearer_door(token) for kind, token in source.credentials.items() if kind != signing.CLICK)
+    yield from (bearer_door(old.credential) for old in source.retired)
+
+
+def _organic(name: str, tokens: dict[str, str], terms: dict[str, model.Terms]) -> Source:
+    """Return the built-in source of whatever names no source."""
+    return Source(ORGANIC, name, name, tokens, terms)
+
+
 def _token(around: Surroundings, campaign: Campaign, link_id: str, kind: str, generation: int | None = None) -> str:
     if generation is None:
         generation, _ = around.generations.get((link_id, kind), (0, around.since))
-    return signing.token(around.secret, campaign_id=campaign.id, link_id=link_id, kind=kind, generation=generation)
+    campaign_id = around.named(campaign.id)
+    return signing.token(around.secret, campaign_id=campaign_id, link_id=link_id, kind=kind, generation=generation)

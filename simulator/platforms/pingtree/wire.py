@@ -11,6 +11,7 @@ from typing import Any
 
 from simulator.contract.model import Rendered, Row
 from simulator.contract.people import lifted
+from simulator.platforms.pingtree import telling
 from simulator.platforms.pingtree.readings import Readings
 from simulator.routing.model import Decision, Lead, Reason
 
@@ -22,6 +23,7 @@ _SUCCESSES = {
     "unsold": ("Lead unsold", "No buyer took this lead"),
     "duplicate": ("Duplicate lead", "This lead was submitted before"),
 }
+_UPDATED = ("Lead updated", "Lead updated")
 # "Unauthorized" is printed in seed:001, the others are ours. They say nothing of how the sandbox came to it.
 _REFUSALS = {
     Reason.UNAUTHORIZED: "Unauthorized",
@@ -42,7 +44,11 @@ _GENERATION_1_STATUS = {
 
 def render(row: Row, decision: Decision, readings: Readings) -> Rendered:
     """Return the answer of one row. Amounts are US dollars as decimal strings."""
-    body = _flat(row, decision, readings) if readings.envelope == "gen1" else _nested(row, decision, readings)
+    is_first = readings.envelope == "gen1"
+    if row.operation in telling.OPERATIONS:
+        body = _told_flat(row, decision) if is_first else _told(row, decision)
+    else:
+        body = _flat(row, decision, readings) if is_first else _nested(row, decision, readings)
     return Rendered(body, _headers(decision))
 
 
@@ -51,11 +57,24 @@ def normalise(values: Mapping[str, Any]) -> Lead:
     return lifted(values, phone="mobile")
 
 
+def _told(row: Row, decision: Decision) -> dict[str, Any]:
+    if decision.reason in telling.SUCCESSES:
+        return telling.success(row, decision)
+    return {"status": telling.status(row), "message": _refusal(decision)}
+
+
+def _told_flat(row: Row, decision: Decision) -> dict[str, Any]:
+    if decision.reason in telling.SUCCESSES:
+        return telling.flat_success(row, decision)
+    refusal = {"status": telling.status(row), "type": "error", "message": _refusal(decision)}
+    return refusal | telling.faults(row, decision)
+
+
 def _nested(row: Row, decision: Decision, readings: Readings) -> dict[str, Any]:
     lead: dict[str, Any] = {"leadStatus": row.code}
     if row.code not in _SUCCESSES:
         return {"status": str(row.http), "message": _refusal(decision), "data": lead}
-    message, inner_message = _SUCCESSES[row.code]
+    message, inner_message = _UPDATED if row.operation == "update" else _SUCCESSES[row.code]
     lead |= {
         "transaction_id": decision.transaction_id,
         "isDeDupe": _is_duplicate(row, decision),
@@ -68,6 +87,8 @@ def _nested(row: Row, decision: Decision, readings: Readings) -> dict[str, Any]:
 def _flat(row: Row, decision: Decision, readings: Readings) -> dict[str, Any]:
     if row.code not in _SUCCESSES:
         return {"status": str(row.http), "type": "error", "message": _refusal(decision)}
+    if row.operation == "update":
+        return {"status": str(row.http), "type": "success", "message": _UPDATED[0]}
     return {
         "status": str(row.http),
         "type": "success",
@@ -105,6 +126,8 @@ def _refusal(decision: Decision) -> str:
 def _headers(decision: Decision) -> tuple[tuple[str, str], ...]:
     if decision.reason is Reason.WRONG_METHOD:
         return (("Allow", ", ".join(decision.allow)),)
+    if decision.reason is Reason.REDIRECTED:
+        return (("Location", decision.redirect_url),)
     if decision.reason is Reason.RATE_LIMITED:
         return (("Retry-After", str(decision.retry_after or 1)),)
     return ()
