@@ -6,15 +6,18 @@ READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
 
-.PHONY: sandbox test check lint types imports docs conform load-smoke load clean
+.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
 
-test: $(READY)  ## Run the tests
+test: $(READY)  ## Run the tests, but for the long ones
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long"
+
+test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint types imports docs test conform load-smoke  ## All that CI runs
+check: lint types imports docs test-all conform load-smoke  ## All that CI runs
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ def load(*, names: tuple[str, ...], book: Path | None, listing: bool, worker: bo
 
     \b
     Verdicts: PASS, VIOLATED (the figures prove it), INCONCLUSIVE (not-pressed or generator-invalid).
-    Exit codes: 0 all passed, 1 a limit was violated, 2 usage, 3 cannot start, 4 target unreachable,
+    Exit codes: 0 all passed, 1 a limit was violated, 2 usage, 3 cannot start or failed, 4 target unreachable,
     5 nothing ran, 21 a run showed nothing.
     """  # noqa: D301  click's mark for lines that stay as they are
     if find_spec("locust") is None:
@@ -92,7 +93,7 @@ def load(*, names: tuple[str, ...], book: Path | None, listing: bool, worker: bo
     if listing:
         _list(read)
     elif names:
-        raise SystemExit(_run(read, _wishes(read, names, given), given["json_file"], given["csv_file"]))
+        raise SystemExit(_run_or_say(read, _wishes(read, names, given), given["json_file"], given["csv_file"]))
     else:
         _leave(USAGE, "leadsandbox: name a scenario; `leadsandbox load --list` shows them, `lookup` is the short one")
 
@@ -127,9 +128,20 @@ def _wishes(book: Book, names: Sequence[str], given: dict[str, Any]) -> Wishes:
     )
 
 
+def _run_or_say(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | None) -> int:
+    try:
+        return _run(book, wishes, json_file, csv_file)
+    except Exception as error:  # noqa: BLE001  Python would end with 1, which here accuses a server
+        _leave(
+            CANNOT_START,
+            f"leadsandbox: the load test failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+        )
+
+
 def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | None) -> int:
     from loadtests import report
 
+    _check_places(json_file, csv_file, wishes.html)
     results = _results(book, wishes, quiet=str(json_file) == "-")
     url = wishes.url or "our own sandbox"
     if json_file:
@@ -142,6 +154,15 @@ def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | No
     return report.exit_code(results)
 
 
+def _check_places(*files: Path | None) -> None:
+    """End with one line when a report could not be written: before the run, not after it."""
+    for file in files:
+        if file and str(file) != "-":
+            place = file if file.exists() else file.parent
+            if not file.parent.is_dir() or not os.access(place, os.W_OK):
+                _leave(USAGE, f"leadsandbox: cannot write {file}: no such folder, or no permission")
+
+
 def _results(book: Book, wishes: Wishes, *, quiet: bool) -> list[Result]:
     from loadtests import keys, run, session, target
     from loadtests.telling import Teller
@@ -152,7 +173,7 @@ def _results(book: Book, wishes: Wishes, *, quiet: bool) -> list[Result]:
     try:
         scenarios = session.chosen(wishes, book)
         results += session.conduct(wishes, book, scenarios, _watcher(teller))
-    except (session.RefusedError, keys.TooFewKeysError) as error:
+    except (session.RefusedError, keys.TooFewKeysError, target.TargetError) as error:
         _leave(USAGE, f"leadsandbox: {error}")
     except target.UnreachableError as error:
         _leave(UNREACHABLE, f"leadsandbox: {error}")

@@ -43,13 +43,13 @@ class Wrongful:
 
 
 def was_accepted(record: Record) -> bool:
-    """Whether the limiter certainly let it pass: any answer but a refusal, a stranger's 401 or a failure."""
-    return record.status not in {0, 401, 429} and record.status < 500
+    """Whether the limiter certainly let it pass. Only 2xx says so: a 403 or 404 may come from before any limiter."""
+    return 200 <= record.status < 300
 
 
 def may_have_been(record: Record) -> bool:
-    """Whether the limiter may have charged for it."""
-    return record.status not in {401, 429}
+    """Whether the limiter may have charged for it: whatever it did not refuse."""
+    return record.status != 429
 
 
 def tightest_bucket(records: Iterable[Record], limit: Limit) -> Window | None:

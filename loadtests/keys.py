@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -25,12 +26,16 @@ def supplier_letters(scenario: Scenario) -> list[str]:
 
 
 class KeyRing:
-    """Hands out suppliers, the longest rested first. A key that was never used here counts as rested."""
+    """Hands out suppliers, the longest rested first.
 
-    def __init__(self, target: Target, limits: Mapping[str, Limit]) -> None:
+    Keys count as fresh at first when `fresh`. Else somebody may have used them just now, perhaps an earlier run.
+    """
+
+    def __init__(self, target: Target, limits: Mapping[str, Limit], *, fresh: bool = True) -> None:
         self._sources = target.sources
         self._limits = limits
-        self._rested: dict[Supplier, float] = dict.fromkeys(target.suppliers, 0.0)
+        before = -math.inf if fresh else time.monotonic()
+        self._used: dict[Supplier, float] = dict.fromkeys(target.suppliers, before)
 
     def take(self, name: str, scenario: Scenario, wait: Callable[[float], None]) -> tuple[Callers, int]:
         """Return who calls, and the gap between streams that have to share a key (0: they run at once).
@@ -38,20 +43,20 @@ class KeyRing:
         Calls `wait` with the seconds until the keys are fresh again. Raises TooFewKeysError.
         """
         letters = supplier_letters(scenario)
-        chosen = sorted(self._rested, key=lambda supplier: self._rested[supplier])[: len(letters)]
+        chosen = sorted(self._used, key=lambda supplier: self._used[supplier])[: len(letters)]
         shared = len(chosen) < len(letters)
         if shared and not (scenario.independent and chosen):
             raise TooFewKeysError(f"{name} needs {len(letters)} supplier keys; the target has {len(chosen)} for it")
-        pause = max((self._rested[supplier] for supplier in chosen), default=0.0) - time.monotonic()
+        rest, used = self._gap(scenario), max((self._used[supplier] for supplier in chosen), default=-math.inf)
+        pause = used + rest / SECOND - time.monotonic()
         if pause > 0:
             wait(pause)
         suppliers = {letter: chosen[0 if shared else n] for n, letter in enumerate(letters)}
-        return Callers(suppliers, self._sources_for(name, scenario)), self._gap(scenario) if shared else 0
+        return Callers(suppliers, self._sources_for(name, scenario)), rest if shared else 0
 
     def used(self, callers: Callers) -> None:
         """Remember that these keys were used until now."""
-        rested = time.monotonic() + rest_between(self._limits.values()) / SECOND
-        self._rested.update(dict.fromkeys(callers.suppliers.values(), rested))
+        self._used.update(dict.fromkeys(callers.suppliers.values(), time.monotonic()))
 
     def _sources_for(self, name: str, scenario: Scenario) -> dict[str, Source]:
         letters = source_letters(scenario)
@@ -60,4 +65,5 @@ class KeyRing:
         return dict.fromkeys(letters, self._sources[0]) if letters else {}
 
     def _gap(self, scenario: Scenario) -> int:
+        """Return the nanoseconds after which a key is fresh again where this scenario sends."""
         return rest_between(self._limits[s.endpoint] for s in scenario.streams if s.endpoint in self._limits)

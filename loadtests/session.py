@@ -57,13 +57,17 @@ class Watcher:
 
 
 def chosen(wishes: Wishes, book: Book) -> dict[str, Scenario]:
-    """Return the scenarios asked for, scaled. Raises RefusedError when one is unknown or goes too far."""
+    """Return the scenarios asked for, scaled. Raises target.TargetError, RefusedError (one is unknown or too much)."""
     unknown = [name for name in wishes.names if name not in book.scenario]
     if unknown:
         raise RefusedError(f"no scenario is called {', '.join(unknown)}; `leadsandbox load --list` names them all")
     if wishes.engine.ui and len(wishes.names) > 1:
         raise RefusedError("--ui shows one scenario; name one")
+    if wishes.engine.master and len(wishes.names) > 1:
+        raise RefusedError("--master deals one scenario, after which its workers end; name one")
     found = {name: book.scenario[name].scaled(wishes.rate, wishes.seconds) for name in wishes.names}
+    if wishes.url:
+        target.address_of(wishes.url)
     elsewhere = bool(wishes.url) and not target.is_here(wishes.url)
     if elsewhere and not wishes.permission:
         raise RefusedError(
@@ -95,7 +99,7 @@ def conduct(wishes: Wishes, book: Book, scenarios: Mapping[str, Scenario], watch
     Raises target.UnreachableError, target.StartError, keys.TooFewKeysError, run.RunError.
     """
     with _opened(wishes, list(scenarios.values())) as tested:
-        ring = KeyRing(tested, book.laws)
+        ring = KeyRing(tested, book.laws, fresh=not wishes.url)
         for name, scenario in scenarios.items():
             yield _one(name, scenario, book, wishes, tested, ring, watcher)
 

@@ -22,10 +22,15 @@ from loadtests.requesting import Source, Supplier
 
 LOANS = range(1000, 50_001, 500)  # what fixtures/leads.py gives as loan_amount
 _PATIENCE = 10.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class UnreachableError(Exception):
     """Nothing answers at the target."""
+
+
+class TargetError(Exception):
+    """What was named as a target is no URL of an HTTP server."""
 
 
 class StartError(Exception):
@@ -106,18 +111,29 @@ def target_of(welcome: Mapping[str, Any], url: str = "") -> Target:
 def named_target(url: str, keys: tuple[str, ...]) -> Target:
     """Return a target with the keys given (`KEY[,SUPPLIER[,CAMPAIGN]]`), or those that a sandbox tells.
 
-    Raises UnreachableError when nothing listens there.
+    Raises UnreachableError when nothing listens there, TargetError.
     """
     url = url.rstrip("/")
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = address_of(url)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
-    except OSError as error:
+        socket.create_connection(address, timeout=_PATIENCE).close()
+    except (OSError, UnicodeError) as error:  # of a name that no host can have
         raise UnreachableError(f"nothing answers at {url}: {error}") from error
     if keys:
         return Target(url, tuple(Supplier(*key.split(",", 2)) for key in keys), ())
     return _welcomed(url)
+
+
+def address_of(url: str) -> tuple[str, int]:
+    """Return host and port of an http:// or https:// URL. Raises TargetError."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise TargetError(f"--target {url}: {error}") from error
+    if parts.scheme not in _PORTS or not host or port == 0:
+        raise TargetError(f"--target {url}: a target is http://HOST[:PORT] or https://HOST[:PORT]")
+    return host, port or _PORTS[parts.scheme]
 
 
 def _welcomed(url: str) -> Target:
@@ -134,9 +150,8 @@ def _welcomed(url: str) -> Target:
 
 def is_here(url: str) -> bool:
     """Whether every address of the URL's host is this machine's loopback."""
-    host = urlsplit(url).hostname or ""
     try:
-        found = {str(item[4][0]) for item in socket.getaddrinfo(host, None)}
-    except OSError:
+        found = {str(item[4][0]) for item in socket.getaddrinfo(address_of(url)[0], None)}
+    except (OSError, UnicodeError, TargetError):
         return False
     return bool(found) and all(ipaddress.ip_address(item.partition("%")[0]).is_loopback for item in found)

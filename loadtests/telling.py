@@ -56,7 +56,7 @@ class Teller:
             self._err.print(f"{self._name}: {now - self._began:.0f} of {self._seconds:.0f} s, {seen}")
 
     def pause(self, seconds: float) -> None:
-        self._err.print(f"waiting {seconds:.0f} s until the keys are fresh again")
+        self._err.print(f"waiting {seconds:.0f} s until the keys are surely fresh: they may have been used just now")
         time.sleep(seconds)
 
     def judged(self, result: Result) -> None:

@@ -177,13 +177,14 @@ def _expected(record: Record) -> bool:
         return True
     if not record.key:
         return record.status == 401
-    return 200 <= record.status < 300 or (record.endpoint == "lookup" and record.status == 404)
+    return 200 <= record.status < 300
 
 
 def figures_of(log: Sequence[Record], planned: int) -> dict[str, Any]:
     """Return the figures of a run: counts, rates (requests/s), lateness and latency (milliseconds)."""
     first = [record for record in log if record.attempt == 0]
     statuses = Counter(record.status for record in log)
+    unexpected = Counter(record.status for record in log if not _expected(record))
     return {
         "planned": planned,
         "sent": len(log),
@@ -191,8 +192,9 @@ def figures_of(log: Sequence[Record], planned: int) -> dict[str, Any]:
         "accepted": sum(map(judge.was_accepted, log)),
         "refused": statuses[429],
         "unanswered": statuses[0],
-        "unexpected": sum(not _expected(record) for record in log),
-        "statuses": {str(status): count for status, count in sorted(statuses.items())},
+        "unexpected": unexpected.total(),
+        "statuses": _by_status(statuses),
+        "unexpected_statuses": _by_status(unexpected),
         "retried": sum(record.attempt > 0 and record.endpoint != "pingtree-post" for record in log),
         "seconds": round((max((r.send for r in log), default=0) - min((r.send for r in log), default=0)) / SECOND, 3),
         "offered_rate_error": _rate_error(first),
@@ -200,6 +202,10 @@ def figures_of(log: Sequence[Record], planned: int) -> dict[str, Any]:
         "latency_ms": percentiles([(r.receive - r.send) / MS for r in log if not r.unanswered]),
         "why_unanswered": sorted({record.fault for record in log if record.unanswered})[:3],
     }
+
+
+def _by_status(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(status): count for status, count in sorted(counts.items())}
 
 
 def _rate_error(records: Sequence[Record]) -> float:
@@ -237,9 +243,16 @@ def _invalid(book: Book, figures: Mapping[str, Any]) -> tuple[str, ...]:
         ("unsent", "tickets were never sent"),
     ):
         if figures[name] > getattr(book.valid, name):
-            detail = "; ".join(figures["why_unanswered"]) if name == "unanswered" else str(figures["statuses"])
-            reasons.append(f"{figures[name]} {what} ({detail})")
+            reasons.append(f"{figures[name]} {what} ({_detail(name, figures)})")
     return tuple(reasons)
+
+
+def _detail(name: str, figures: Mapping[str, Any]) -> str:
+    if name == "unanswered":
+        return "; ".join(figures["why_unanswered"])
+    if name == "unexpected":
+        return ", ".join(f"{count} of status {status}" for status, count in figures["unexpected_statuses"].items())
+    return str(figures["statuses"])
 
 
 def _not_pressed(scenario: Scenario, groups: Sequence[Group], log: Sequence[Record]) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ from conformance import report
 from conformance.buyer import bidders, buyer, receivers
 from conformance.cli import conform
 
+pytestmark = pytest.mark.long
+
 SECRET = "0123456789abcdef0123456789abcdef"
 SIGNATURE = "X-LeadDistro-Signature"
 EVENT = "X-LeadDistro-Event-Id"

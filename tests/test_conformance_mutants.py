@@ -20,6 +20,8 @@ from conformance.mutants.schema_parts import changed, dropped, parts, with_unkno
 from conformance.own import own_sandbox
 from conformance.results import CaseResult, Exit, Kind, RowResult, RunResult, Verdict, Why
 
+pytestmark = pytest.mark.long
+
 GENERATED = {
     "status",
     "truncated",

@@ -120,7 +120,7 @@ def test_the_bucket_window_is_the_worst_one_wherever_it_lies() -> None:
 
 
 def test_only_certain_acceptances_count_against_a_limiter() -> None:
-    doubtful = [*at_once(30, 0, 0.1, 503), *at_once(30, 0, 0.1, 401), *at_once(30, 0, 0.1, 429)]
+    doubtful = [item for status in (301, 401, 403, 404, 429, 503) for item in at_once(30, 0, 0.1, status)]
     assert judge.tightest_ceiling(doubtful, LOOKUP) is None
     assert judge.tightest_bucket(doubtful, LOOKUP) is None
 
@@ -159,7 +159,7 @@ def test_a_refusal_from_an_empty_bucket_is_rightful_until_a_token_is_certain() -
     assert judge.wrongful_refusals([*empty, record(0.1, 0.2, 429)], limit)
 
 
-@pytest.mark.parametrize("status", [0, 503])
+@pytest.mark.parametrize("status", [0, 301, 401, 403, 404, 503])
 def test_whatever_may_have_been_charged_excuses_a_refusal(status: int) -> None:
     lost = [record(0, 0.1, status) for _ in range(20)]
     assert not judge.wrongful_refusals([*lost, record(0.5, 0.6, 429)], LOOKUP)
@@ -276,6 +276,19 @@ def test_lateness_unanswered_requests_and_odd_answers_make_a_run_invalid() -> No
     for log in (late, [record(0, 0, 0)], [record(0, 0.1, 500)], [record(0, 0.1, 401)], []):
         found = judged(log)
         assert (found.verdict, found.why) == (verdict.INCONCLUSIVE, verdict.GENERATOR_INVALID), log
+
+
+@pytest.mark.parametrize("status", [301, 403, 404])
+def test_a_server_that_answers_everything_with_an_odd_status_is_not_accused_and_the_status_is_named(
+    status: int,
+) -> None:
+    found = judged(at_once(40, 0, 0.1, status))
+    assert (found.verdict, found.why) == (verdict.INCONCLUSIVE, verdict.GENERATOR_INVALID)
+    assert any(f"40 of status {status}" in reason for reason in found.reasons)
+
+
+def test_a_401_is_the_answer_to_expect_without_a_key() -> None:
+    assert judged([record(0, 0.1, 401, key="")]).figures["unexpected"] == 0
 
 
 def test_tickets_that_were_never_sent_make_a_run_invalid() -> None:

@@ -1,5 +1,6 @@
 """Killed at any moment under load, the sandbox keeps what it acknowledged and leaves no process behind.
 
+
 LEADSANDBOX_KILL_ROUNDS=200 makes a long run of it.
 """
 
@@ -20,8 +21,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fixtures.leads import fake_lead
 from tests.running import Client, Running, alive, sandbox, wait_until, written
+
+pytestmark = pytest.mark.long
 
 ROUNDS = int(os.environ.get("LEADSANDBOX_KILL_ROUNDS", "10"))
 MOST_PER_ROUND = 150  # acknowledged leads after which a round is killed at the latest

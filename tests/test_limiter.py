@@ -10,6 +10,7 @@ import sys
 import threading
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -492,6 +493,62 @@ def test_a_full_disk_and_a_burst_without_room_are_errors(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "pwrite", lambda *_: 8)
     with pytest.raises(LimiterUnavailableError, match="No space left"):
         limiter.ask("b", LOOKUP)
+
+
+@pytest.mark.parametrize("length", [0, 4096, shared._SLOTS, shared._LENGTH - 1, shared._LENGTH + 1])
+def test_a_file_of_another_length_is_an_error_and_kills_nobody(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "limits"
+    limiter = SharedLimiter.open(str(path))
+    limiter.ask("a", LOOKUP)
+    os.truncate(path, length)
+    for key in "ab":
+        with pytest.raises(LimiterUnavailableError, match="truncated"):
+            limiter.ask(key, LOOKUP)
+
+
+def test_a_file_that_was_removed_or_replaced_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "limits"
+    limiter = SharedLimiter.open(str(path))
+    path.unlink()
+    with pytest.raises(LimiterUnavailableError, match="No such file"):
+        limiter.ask("a", LOOKUP)
+    assert SharedLimiter.open(str(path)).ask("a", LOOKUP) == 0
+    with pytest.raises(LimiterUnavailableError, match="replaced"):
+        limiter.ask("a", LOOKUP)
+
+
+# Cells of a key after two requests: which copy counts, and that copy's debt, moment and count.
+DAMAGE = [(0, 2), (0, -1), (0, 2**62), (2, -1), (2, 2**62), (3, -1), (4, -1), (4, 2**63 - 1)]
+
+
+@pytest.mark.parametrize(("cell", "value"), DAMAGE)
+def test_a_state_that_nobody_can_have_written_is_an_error(cell: int, value: int) -> None:
+    cells = array("q", bytes(8 * law.size(LOOKUP)))
+    for _ in range(2):
+        law.ask(cells, 0, LOOKUP, START)
+    cells[cell] = value
+    with pytest.raises(LimiterUnavailableError, match="damaged"):
+        law.ask(cells, 0, LOOKUP, START)
+
+
+def test_a_moment_after_the_last_one_is_damage() -> None:
+    cells = array("q", bytes(8 * law.size(LOOKUP)))
+    for _ in range(20):
+        law.ask(cells, 0, LOOKUP, START)
+    cells[law.WIDTH] = START + 1
+    with pytest.raises(LimiterUnavailableError, match="damaged"):
+        law.ask(cells, 0, LOOKUP, START)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=law.size(LOOKUP), max_size=law.size(LOOKUP)))
+def test_whatever_the_cells_hold_there_is_an_answer_or_a_limiter_error(values: list[int]) -> None:
+    for which in (values[0], 0, 1):
+        cells = array("q", [which, *values[1:]])
+        with suppress(LimiterUnavailableError):
+            assert law.ask(cells, 0, LOOKUP, START) >= 0
+        with suppress(LimiterUnavailableError):
+            law.has_rested(cells, 0, START)
 
 
 # Redis

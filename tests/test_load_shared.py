@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.two_simulators import two_simulators
+
+pytestmark = pytest.mark.long
 
 TIMEOUT = 180
 

@@ -19,6 +19,8 @@ from simulator.testing import SandboxError, Server, Tenant, started
 from tests.running import alive, descendants, environment, wait_until
 from tests.sandbox import Sandbox
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "docs" / "examples" / "pytest_project"
 PATIENCE = 180.0
@@ -175,7 +177,7 @@ def fresh(built_in: Sandbox) -> Iterator[Tenant]:
 def test_a_source_is_found_by_its_id_and_by_its_link_id_without_the_tenants_suffix(fresh: Tenant) -> None:
     by_id, by_link = fresh.source("src_abc123"), fresh.source("lnk_abc123xyz")
     assert by_id == by_link == fresh.source(by_id.name) == fresh.source(platform="pingtree")
-    assert by_id.name == f"lnk_abc123xyz_{fresh.id}"
+    assert by_id.name == f"lnk_abc123xyz.{fresh.id}"
     assert fresh.source("supplier_xyz789").campaign == "campaign_abc123"
     with pytest.raises(LookupError):
         fresh.source("nobody")

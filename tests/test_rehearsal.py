@@ -19,6 +19,8 @@ from tests.running import COMMAND, environment
 from tests.sandbox import Sandbox
 from tests.test_documents import got
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 CLIENTS = HERE.parent / "docs" / "examples" / "clients"
 CARELESS = HERE / "careless_client.py"

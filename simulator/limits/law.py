@@ -17,6 +17,9 @@ SECOND = 1_000_000_000  # nanoseconds; also the parts of a token, so that a rate
 # half-way leaves the other one as it was. The ring has one place more than a second may hold, for the same reason.
 _WHICH = 0
 _HEADS = (2, 5)  # each: debt, at, count
+_COPIES = (0, 1)
+_DAMAGED = "the state of the rate limits is damaged; stop the servers that use it, and remove it"
+_MOST = 1 << 62  # of requests that a count may tell
 RATE = 1
 WIDTH = 8
 
@@ -52,15 +55,21 @@ def decide(limit: Limit, debt: int, elapsed: int, oldest: int) -> tuple[int, int
 def ask(cells: Cells, base: int, limit: Limit, now: int) -> int:
     """Decide about one request at `now` (nanoseconds), remember it if it passes, and return its wait.
 
-    The state is `cells[base : base + size(limit)]`.
+    The state is `cells[base : base + size(limit)]`. Raises LimiterUnavailableError when nobody can have written it.
     """
     which = cells[base + _WHICH]
+    if which not in _COPIES:
+        raise LimiterUnavailableError(_DAMAGED)
     head = base + _HEADS[which]
     debt, at, count = cells[head], cells[head + 1], cells[head + 2]
+    if at < 0 or not (0 <= debt <= (limit.burst - limit.rate) * limit.seconds * SECOND and 0 <= count < _MOST):
+        raise LimiterUnavailableError(_DAMAGED)
     if at > now:  # the machine was started anew since
         debt = at = count = 0
     ring, places = base + WIDTH, limit.burst + 1
     oldest = now - cells[ring + (count + 1) % places] if count >= limit.burst else SECOND
+    if oldest < 0:
+        raise LimiterUnavailableError(_DAMAGED)
     wait, debt = decide(limit, debt, now - at, oldest)
     if not wait:
         cells[ring + count % places] = now
@@ -72,7 +81,10 @@ def ask(cells: Cells, base: int, limit: Limit, now: int) -> int:
 
 def has_rested(cells: Cells, base: int, now: int) -> bool:
     """Whether forgetting this state changes nothing: the bucket is full and the last second empty."""
-    head = base + _HEADS[cells[base + _WHICH]]
+    which = cells[base + _WHICH]
+    if which not in _COPIES:
+        raise LimiterUnavailableError(_DAMAGED)
+    head = base + _HEADS[which]
     elapsed = now - cells[head + 1]
     return elapsed < 0 or (elapsed >= SECOND and cells[base + RATE] * elapsed >= cells[head])
 

@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from simulator.contract.account import Limit
 from simulator.limits import law
@@ -39,8 +40,10 @@ class SharedLimiter:
     Gives up after `patience` seconds at the lock: its holder was stopped, not killed.
     """
 
-    def __init__(self, fd: int, now: Callable[[], int], patience: float) -> None:
+    def __init__(self, path: str, fd: int, now: Callable[[], int], patience: float) -> None:
+        self._path = str(Path(path).absolute())
         self._fd = fd
+        self._inode = os.fstat(fd).st_ino
         self._pid = os.getpid()
         self._now = now
         self._patience = patience
@@ -58,8 +61,8 @@ class SharedLimiter:
             raise LimiterUnavailableError(f"cannot open {path}: {error.strerror}") from error
         try:
             _prepare(fd, patience)
-            return cls(fd, now, patience)
-        except (OSError, LimiterUnavailableError) as error:
+            return cls(path, fd, now, patience)
+        except (OSError, ValueError, LimiterUnavailableError) as error:
             os.close(fd)
             raise LimiterUnavailableError(f"cannot keep rate limits in {path}: {error}") from error
 
@@ -79,6 +82,7 @@ class SharedLimiter:
         try:
             _lock_file(self._fd, self._patience)
             try:
+                self._check_file()
                 now = self._now()  # under the lock, so that time never runs backwards for a key
                 return law.ask(self._cells, self._base(key, limit, now), limit, now)
             finally:
@@ -87,6 +91,15 @@ class SharedLimiter:
             raise LimiterUnavailableError(f"the file with the rate limits: {error}") from error
         finally:
             self._lock.release()
+
+    def _check_file(self) -> None:
+        """Raise when the map is not the whole file that the path names, at the cost of one system call.
+
+        Beyond the end of a truncated file the map would kill the process; a removed file is nobody else's any more.
+        """
+        found = os.stat(self._path)  # noqa: PTH116  in the path of every request
+        if found.st_size != _LENGTH or found.st_ino != self._inode:
+            raise LimiterUnavailableError(f"{self._path} was truncated, removed or replaced; start the server anew")
 
     def _base(self, key: str, limit: Limit, now: int) -> int:
         """Return the index of the key's first cell."""
