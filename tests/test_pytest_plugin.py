@@ -192,7 +192,7 @@ def test_the_environment_has_every_id_and_credential_under_the_vendors_own_words
         "PINGTREE_URL": fresh.base_url,
         "PINGTREE_SOURCE_ID": "src_abc123",
         "PINGTREE_SOURCE_UNIQUE_ID": source.name,
-        "PINGTREE_CAMPAIGN_ID": "cmp_9z8y7x6w",
+        "PINGTREE_CAMPAIGN_ID": source.arguments["campaign_id"],
         "PINGTREE_PING_TOKEN": source.credentials["ping"],
         "PINGTREE_POST_TOKEN": source.credentials["post"],
         "PINGTREE_FORM_TOKEN": source.credentials["form"],

@@ -22,7 +22,7 @@ from conformance.mutants.repairing import (
 )
 from conformance.suite_sandbox import document
 from conformance.target import Account
-from simulator.contract.model import Contract, Operation
+from simulator.contract.model import Contract, Journey, Operation
 from simulator.platforms import CONTRACTS
 from simulator.routing.model import Reason
 
@@ -32,6 +32,7 @@ _CREDENTIALS = {
     "kind": "a credential of another kind",
     "foreign": "another account's credential",
 }
+_APART = frozenset({Journey.AUCTION, Journey.REDEEM, Journey.OFFER})  # of these that invariant speaks
 _TEXTS = frozenset({"first_name", "last_name", "transaction_id", "flo_ping_id"})
 _FREE = frozenset({"type", "description", "minLength"})
 _OTHERWISE: Mapping[str, Any] = {
@@ -45,7 +46,8 @@ _OTHERWISE: Mapping[str, Any] = {
 def mutants() -> Iterator[Mutant]:
     for contract in CONTRACTS.values():
         for operation in contract.operations:
-            yield from _credentials(contract, operation)
+            if operation.credential:
+                yield from _credentials(contract, operation)
             yield from _method(contract, operation)
             if operation.takes_lead:
                 yield from _fields(contract, operation)
@@ -62,7 +64,8 @@ def _credentials(contract: Contract, operation: Operation) -> Iterator[Mutant]:
     several = len({item.credential for item in contract.operations}) > 1
     kinds = ["none", "wrong", *(["kind"] if several else []), *(["foreign"] if several or foreign != refused else [])]
     for kind in kinds:
-        breaks = foreign if kind == "foreign" else (*refused, *(("INV-TOKENS-APART",) if kind == "kind" else ()))
+        apart = ("INV-TOKENS-APART",) if kind == "kind" and operation.journey in _APART else ()
+        breaks = foreign if kind == "foreign" else (*refused, *apart)
         name = f"{operation.prefix}/credential/{kind}"
         says = f"{operation.name} accepts {_CREDENTIALS[kind]}"
         yield mutant(name, "credential", contract.platform, operation.name, says, breaks, _accepting(kind))

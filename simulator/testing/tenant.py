@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +17,8 @@ MOST = 1000  # entries on one page of the journal
 class Source:
     """A source or supplier of the tenant. `credentials` maps the kind to the token or key in force.
 
-    `name` is what a caller is found by: Pingtree's link id, Lead Distro AI's key.
+    `name` is what a caller is found by: Pingtree's link id, Lead Distro AI's key. `arguments` are the ids that stand
+    for it in the vendors' paths, by the names that the paths give them.
     """
 
     platform: str
@@ -26,6 +26,7 @@ class Source:
     id: str
     name: str
     credentials: Mapping[str, str]
+    arguments: Mapping[str, str]
     campaigns: Sequence[str]
     test_mode: bool
 
@@ -234,19 +235,9 @@ class Clock:
 
 
 def _variables(source: Source, base_url: str) -> dict[str, str]:
-    found = {"URL": base_url, f"{source.word}_ID": source.id}
-    if source.name not in source.credentials.values():  # then it stands in the path
-        found |= dict.fromkeys(_arguments(source.platform), source.name)
+    found = {"URL": base_url, f"{source.word}_ID": source.id, **source.arguments}
     if source.campaigns:
         found["CAMPAIGN_ID"] = source.campaign
     for kind, credential in source.credentials.items():
         found[kind if "key" in kind or "token" in kind else f"{kind}_token"] = credential
     return {f"{source.platform}_{name}".upper(): value for name, value in found.items()}
-
-
-def _arguments(platform: str) -> list[str]:
-    """Return what the vendor calls the part of a lead's path that names its source."""
-    from simulator.platforms import CONTRACTS  # noqa: PLC0415  a heavy import that most tests do without
-
-    operations = (item for item in CONTRACTS[platform].operations if item.takes_lead)
-    return [name for item in operations for name in re.findall(r"<(?:\w+:)?(\w+)>", item.path)]
