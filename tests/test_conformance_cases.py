@@ -20,6 +20,8 @@ from conformance.session import questions
 from simulator.contract.model import Contract, Evidence
 from simulator.platforms import CONTRACTS
 
+pytestmark = pytest.mark.long
+
 CASES = catalogue.cases()
 JOURNEYS = catalogue.journeys()
 ROWS = {row.id: row for contract in CONTRACTS.values() for row in contract.rows}

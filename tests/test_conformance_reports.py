@@ -34,6 +34,8 @@ from conformance.results import (
     Why,
 )
 
+pytestmark = pytest.mark.long
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--headless",

@@ -24,6 +24,8 @@ from conformance.preflight import UnreachableError
 from conformance.results import UNDOCUMENTED, CaseResult, Exit, Finding, RunResult, Verdict
 from simulator.platforms import CONTRACTS
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
 ROWS = [row.id for contract in CONTRACTS.values() for row in contract.rows]
 CREDENTIALS = {"PT_PING": "ping", "PT_POST": "post", "PT_FORM": "form"}

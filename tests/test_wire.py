@@ -31,6 +31,8 @@ from simulator.wire.faults import HEADER, LONGEST_MS, Kind, drawn, parse
 from simulator.wire.framing import Requests, Responses
 from tests.running import Running, alive, environment, run, sandbox, wait_until, written
 
+pytestmark = pytest.mark.long
+
 PATIENCE = 30.0
 Address = tuple[str, int]
 
