@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,10 +32,11 @@ from conformance.results import (
     Verdict,
     Why,
 )
+from tests.programs import program
 
 pytestmark = pytest.mark.long
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -317,7 +317,15 @@ def browser(profile: Path) -> Iterator[Browser]:
     theirs, ours = os.pipe(), os.pipe()
     descriptors = (theirs[0], ours[1])
     process = subprocess.Popen(
-        [sys.executable, "-c", PLACING, *map(str, descriptors), str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}"],
+        [
+            sys.executable,
+            "-c",
+            PLACING,
+            *map(str, descriptors),
+            program(*CHROMIUM),
+            *FLAGS,
+            f"--user-data-dir={profile}",
+        ],
         pass_fds=descriptors,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -333,11 +341,9 @@ def browser(profile: Path) -> Iterator[Browser]:
         os.close(theirs[1])
 
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is not opened")
 VISIBLE = "[...document.querySelectorAll('details.row')].filter(item => item.getBoundingClientRect().height > 0).length"
 
 
-@needs_chromium
 def test_a_real_browser_shows_the_matrix_without_network_and_without_a_script_error(
     run: RunResult, tmp_path: Path
 ) -> None:
@@ -354,7 +360,6 @@ def test_a_real_browser_shows_the_matrix_without_network_and_without_a_script_er
         assert chromium.fetched() == [(tmp_path / "report.html").as_uri()]
 
 
-@needs_chromium
 def test_a_real_browser_filters_by_verdict_and_word_and_switches_to_dark(run: RunResult, tmp_path: Path) -> None:
     page.write(run, tmp_path / "report.html")
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -373,7 +378,6 @@ def test_a_real_browser_filters_by_verdict_and_word_and_switches_to_dark(run: Ru
         assert chromium.complaints() == []
 
 
-@needs_chromium
 def test_a_real_browser_shows_everything_with_scripts_off(run: RunResult, tmp_path: Path) -> None:
     page.write(run, tmp_path / "report.html")
     with browser(tmp_path / "profile") as chromium:
@@ -391,7 +395,6 @@ def test_a_real_browser_shows_everything_with_scripts_off(run: RunResult, tmp_pa
         assert chromium.complaints() == []
 
 
-@needs_chromium
 def test_a_run_against_the_sandbox_makes_a_page_that_a_browser_likes(tmp_path: Path) -> None:
     ended = CliRunner().invoke(conform, ["--only", "PT-PING", "--quiet", "--html", str(tmp_path / "report.html")])
     assert ended.exit_code == 0, ended.output

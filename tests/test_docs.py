@@ -6,7 +6,6 @@ import importlib.util
 import itertools
 import json
 import re
-import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from simulator import cli
 from simulator.configuration import sandboxes
 from simulator.configuration.model import Sandbox
 from simulator.platforms import CONTRACTS
+from tests.programs import program
 from tests.running import Running, sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -90,8 +90,7 @@ def agrees(printed: Any, answered: Any) -> bool:
 
 
 def test_the_curls_of_the_readme_get_the_answers_that_it_prints(running: Running) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl on this machine")
+    program("curl")
     examples = curls()
     script = settings_of_the_readme().replace("http://127.0.0.1:8080", running.base_url)
     assert running.base_url in script

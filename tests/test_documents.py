@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
@@ -24,6 +23,7 @@ from simulator.contract.openapi import Subject, document
 from simulator.contract.published import Published
 from simulator.platforms import CONTRACTS
 from simulator.routing.model import Reason
+from tests.programs import program
 from tests.sandbox import Sandbox, running
 from tests.tenant import Tenant
 
@@ -349,8 +349,7 @@ def test_names_in_the_sandbox_file_cannot_write_html(tmp_path: Any) -> None:
 
 
 def test_the_curls_of_a_specification_are_taken_as_they_are(built_in: Sandbox) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl on this machine")
+    program("curl")
     tenant = Tenant(built_in.base_url)  # the example's person is known to nobody in it
     script = tenant.control("GET", "specs/src_dedupe?format=curl").text.replace("curl ", "curl -s -w '\\n' ")
     done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from simulator.limits import (
     shared,
 )
 from simulator.platforms import CONTRACTS
+from tests.programs import program
 from tests.running import wait_until
 
 INGEST, PING, LOOKUP = Limit(100, 200, 10), Limit(500, 1000, 10), Limit(10, 20, 5)
@@ -232,13 +232,19 @@ def test_a_writer_that_is_killed_halfway_leaves_the_state_as_it_was(
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of our own, on a socket in a folder of our own."""
-    pytest.importorskip("redis", reason="the client of Redis is not installed (leadsandbox[scale])")
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
-        pytest.skip("no redis-server on this machine")
     socket = tmp_path_factory.mktemp("redis") / "s"
     process = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)],
+        [
+            program("redis-server", "valkey-server"),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(socket),
+            "--save",
+            "",
+            "--dir",
+            str(socket.parent),
+        ],
         stdout=subprocess.DEVNULL,
     )
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from simulator.rehearsal import ACCEPT, SITUATIONS, Run, merged
 from simulator.testing import Server
+from tests.programs import program
 from tests.running import COMMAND, environment
 from tests.sandbox import Sandbox
 from tests.test_documents import got
@@ -65,10 +65,7 @@ def failed(card: dict[str, Any]) -> set[tuple[str, str]]:
 def test_an_example_client_masters_every_situation_with_a_clean_scorecard(
     built_in: Sandbox, tmp_path: Path, name: str
 ) -> None:
-    program = shutil.which(LANGUAGES[name])
-    if program is None:
-        pytest.skip(f"{name} needs {LANGUAGES[name]}, which is not on this machine")
-    done, card = rehearse(built_in, tmp_path, "--", program, str(CLIENTS / name))
+    done, card = rehearse(built_in, tmp_path, "--", program(LANGUAGES[name]), str(CLIENTS / name))
     assert done.returncode == 0, done.stdout + done.stderr
     assert failed(card) == set()
     for situation in SITUATIONS:
