@@ -65,6 +65,11 @@ class Journal:
     def id_of(self, number: int) -> str:
         return f"req_{self.name}_{number}"
 
+    @property
+    def newest(self) -> int:
+        """How many requests were ever recorded; it changes with each."""
+        return self._ring.next
+
     def find(self, request_id: str) -> dict[str, Any]:
         """Return a request's document. Raises EvictedError or UnknownRequestError."""
         number = self._number(request_id)

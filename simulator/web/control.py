@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
+from simulator.web import sessions
 from simulator.web.problems import ProblemError, answer, as_json, problem
 from simulator.welcome import Introduce
 
@@ -36,13 +36,13 @@ def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, he
 
 
 def _guard(token: str) -> Callable[[], Response | None]:
-    expected = f"Bearer {token}".encode()
-
     def refuse() -> Response | None:
+        if sessions.is_foreign():
+            return problem(403, "Forbidden", "A page of another site sent this; only the sandbox's own pages may")
         if not token or request.path in HEALTH:
             return None
-        presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if hmac.compare_digest(presented, expected):
+        presented = request.headers.get("Authorization", "")
+        if sessions.is_token(presented, f"Bearer {token}") or sessions.has_session(token):
             return None
         return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
 
