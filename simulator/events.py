@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ import orjson
 
 MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
+PACE = 0.1  # seconds between two writes to one reader: what comes meanwhile goes together
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
 
 
@@ -34,7 +36,8 @@ class Subscription:
         self._waiting: deque[bytes] = deque()
         self._queue = queue
         self._dropped = 0
-        self._ended = False
+        self._ended = threading.Event()
+        self._not_before = 0.0
 
     def put(self, event: bytes) -> None:
         with self._changed:
@@ -42,13 +45,14 @@ class Subscription:
                 self._waiting.popleft()
                 self._dropped += 1
             self._waiting.append(event)
-            self._changed.notify()
+            if len(self._waiting) == 1:
+                self._changed.notify()
 
     def end(self) -> None:
         """Let the reader's stream end. Safe to call twice, and from any thread."""
         self._hub.leave(self)
         with self._changed:
-            self._ended = True
+            self._ended.set()
             self._changed.notify()
 
     def stream(self, heartbeat: float = HEARTBEAT) -> Iterator[bytes]:
@@ -62,9 +66,13 @@ class Subscription:
 
     def _next(self, heartbeat: float) -> bytes | None:
         with self._changed:
-            if not self._waiting and not self._ended:
+            if not self._waiting and not self._ended.is_set():
                 self._changed.wait(heartbeat)
-            if self._ended:
+        # Waking a reader for each event would cost those who are answered meanwhile more than the events do.
+        self._ended.wait(max(0.0, self._not_before - time.monotonic()))
+        self._not_before = time.monotonic() + PACE
+        with self._changed:
+            if self._ended.is_set():
                 return None
             batch = b"".join(self._waiting)
             self._waiting.clear()

@@ -3,13 +3,15 @@
 python tests/benchmarks/dashboard.py [rounds] [seconds] [viewers]
 
 A viewer loads the traffic page again and again and reads the event stream as it comes, as the page's script does. It
-draws nothing: what a browser costs the machine that it runs on is no cost of the sandbox. Needs wrk and curl.
+draws nothing: what a browser costs the machine that it runs on is no cost of the sandbox. Processor time is told
+beside throughput, since other work on the machine takes from the latter only. Needs wrk and curl.
 """
 
 from __future__ import annotations
 
 # ruff: noqa: T201  a script prints
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -20,8 +22,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 CONNECTIONS = 16
 LOOKS_EVERY = 1.0  # seconds between two loads of the page by one viewer, as often as its script does at most
@@ -40,22 +42,45 @@ local run, n = "", 0
 function init(args) run = args[1] end
 function request()
   n = n + 1
-  local body = string.format('{"flo_campaign_id": "c", "flo_supplier_id": "s", "first_name": "Jane", "last_name": "Doe",'
-    .. ' "phone": "2125550123", "state": "TX", "email": "p%s-%d@example.com"}', run, n)
+  local body = string.format('{"flo_campaign_id": "c", "flo_supplier_id": "s", "first_name": "Jane",'
+    .. ' "last_name": "Doe", "phone": "2125550123", "state": "TX", "email": "p%s-%d@example.com"}', run, n)
   return wrk.format("POST", nil, {["x-api-key"] = "k", ["Content-Type"] = "application/json"}, body)
 end
 """
 
 
+@dataclass(frozen=True)
+class Running:
+    base_url: str
+    pid: int
+
+    def processor(self) -> float:
+        """Return the seconds of processor time that the sandbox's processes have used."""
+        ticks = 0
+        for pid in (self.pid, *_children(self.pid)):
+            after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(after_name[11]) + int(after_name[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [[int(word) for word in line.split()] for line in listed.stdout.splitlines()]
+    found = [pid]
+    for parent in found:
+        found += [child for child, its in pairs if its == parent]
+    return found[1:]
+
+
 @contextmanager
-def sandbox(folder: Path) -> Iterator[str]:
+def sandbox(folder: Path) -> Iterator[Running]:
     config = folder / "sandbox.yaml"
     config.write_text(json.dumps(SANDBOX))
     arguments = ["up", "--port", "0", "--db", ":memory:", "--config", str(config), "--json"]
     process = subprocess.Popen([sys.executable, "-m", "simulator", *arguments], stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
-        yield json.loads(process.stdout.readline())["base_url"]
+        yield Running(json.loads(process.stdout.readline())["base_url"], process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -79,49 +104,57 @@ def viewer(base_url: str) -> Iterator[None]:
 
 def _look(base_url: str, over: threading.Event) -> None:
     while not over.is_set():
-        with urllib.request.urlopen(f"{base_url}/__sandbox/", timeout=30) as page:  # noqa: S310  our own sandbox
+        with urllib.request.urlopen(f"{base_url}/__sandbox/", timeout=30) as page:
             page.read()
         over.wait(LOOKS_EVERY)
 
 
-def rate(base_url: str, script: Path, seconds: float, run: str) -> float:
-    """Return ingests per second. Raises ValueError when one was not answered with a 2xx."""
+def measured(sandbox: Running, script: Path, seconds: float, run: str) -> tuple[float, float]:
+    """Return ingests per second, and the milliseconds of processor time that each cost the sandbox.
+
+    Raises ValueError when one was not answered with a 2xx.
+    """
+    settle(sandbox.base_url)
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(script)]
+    before = sandbox.processor()
     told = subprocess.run(
-        [*command, f"{base_url}/api/v1/ingest", "--", run], capture_output=True, text=True, check=True
+        [*command, f"{sandbox.base_url}/api/v1/ingest", "--", run], capture_output=True, text=True, check=True
     ).stdout
     if "Non-2xx" in told or "Socket errors" in told:
         raise ValueError(told)
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1])  # type: ignore[index]
+    settle(sandbox.base_url)
+    answered = int(re.search(r"(\d+) requests in", told)[1])  # type: ignore[index]
+    spent = sandbox.processor() - before
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1]), 1000 * spent / answered  # type: ignore[index]
 
 
 def settle(base_url: str) -> None:
     """Wait until every webhook of the run before has been delivered, so that no run pays for another."""
     waiting = f"{base_url}/__sandbox/deliveries?status=pending&limit=1"
     while True:
-        with urllib.request.urlopen(waiting, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(waiting, timeout=30) as answer:
             if not json.load(answer)["deliveries"]:
                 return
         time.sleep(0.2)
 
 
 def main(rounds: int = 5, seconds: float = 5.0, viewers: int = 3) -> None:
-    with tempfile.TemporaryDirectory() as place, sandbox(Path(place)) as base_url:
+    with tempfile.TemporaryDirectory() as place, sandbox(Path(place)) as running:
         script = Path(place) / "ingest.lua"
         script.write_text(LUA)
-        rate(base_url, script, 1, "warm")
+        measured(running, script, 1, "warm")
         ratios = []
         for number in range(rounds):
-            settle(base_url)
-            alone = rate(base_url, script, seconds, f"{number}a")
-            settle(base_url)
+            alone = measured(running, script, seconds, f"{number}a")
             with ExitStack() as stack:
                 for _ in range(viewers):
-                    stack.enter_context(viewer(base_url))
-                watched = rate(base_url, script, seconds, f"{number}b")
-            ratios.append(watched / alone)
-            print(f"nobody {alone:,.0f}/s, {viewers} viewers {watched:,.0f}/s, ratio {ratios[-1]:.3f}", flush=True)
-        print(f"median ratio {statistics.median(ratios):.3f} ({urlsplit(base_url).netloc}, {rounds} rounds)")
+                    stack.enter_context(viewer(running.base_url))
+                watched = measured(running, script, seconds, f"{number}b")
+            ratios.append((watched[0] / alone[0], watched[1] / alone[1]))
+            told = f"nobody {alone[0]:,.0f}/s at {alone[1]:.2f} ms, viewers {watched[0]:,.0f}/s at {watched[1]:.2f} ms"
+            print(f"{told}; ratios {ratios[-1][0]:.3f} and {ratios[-1][1]:.3f}", flush=True)
+        throughput, cost = (statistics.median(column) for column in zip(*ratios, strict=True))
+        print(f"median ratios: throughput {throughput:.3f}, processor time of an ingest {cost:.3f}")
 
 
 if __name__ == "__main__":
