@@ -102,6 +102,11 @@ class Journal:
         shown = found[:limit]
         return Page(tuple(map(self._document, shown)), self.id_of(shown[-1].number) if more else "")
 
+    def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]:
+        """Return what matches as it is kept now; each document is read when it is asked for."""
+        kept, _ = self._snapshot()
+        return (self._document(item) for item in reversed(kept) if wanted is None or wanted.matches(item.label))
+
     def _snapshot(self) -> tuple[list[Kept], int]:
         with self._lock:
             return list(self._ring.entries), self._ring.next

@@ -9,18 +9,19 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.exceptions import HTTPException
 
 from simulator.web.control import PREFIX
-from simulator.web.dashboard import assets, door, traffic
+from simulator.web.dashboard import actions, assets, buying, door, sources, steering, traffic
 from simulator.web.dashboard.frame import THEME_COOKIE, THEMES, UI, Frame
 from simulator.web.dashboard.parts import Parts
 from simulator.web.problems import ProblemError
 
-_PAGES = (traffic,)
+_PAGES = (traffic, sources, buying, steering, actions)
 
 
 def register(app: Flask, parts: Parts) -> None:
     """Add the pages. To be called before the control API is added, which answers every other path."""
     pages = Blueprint("dashboard", __name__)
     frame = Frame(parts)
+    frame.context["act"] = actions.offering(frame)
     door.guard(pages, frame, parts.token)
     door.add_login(pages, frame, parts.token)
     assets.add(pages)

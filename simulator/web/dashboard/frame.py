@@ -54,6 +54,7 @@ class Frame:
         self.parts = parts
         self._lock = threading.Lock()
         self._notices: OrderedDict[str, Notice] = OrderedDict()
+        self.context: dict[str, Any] = {}
 
     def tell(self, notice: Notice) -> str:
         """Keep a notice for the page that follows; return its id."""
@@ -66,7 +67,7 @@ class Frame:
 
     def page(self, template: str, active: str, title: str, *, status: int = 200, **more: Any) -> Response:
         """Render a page. `active` is the key of its entry in the navigation, "" for none."""
-        text = _templates().get_template(template).render(**self._around(active, title), **more)
+        text = _templates().get_template(template).render(**self._around(active, title), **self.context, **more)
         return Response(text, status=status, content_type="text/html; charset=utf-8")
 
     def failure(self, status: int, title: str, detail: str) -> Response:
