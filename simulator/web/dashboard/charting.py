@@ -68,7 +68,7 @@ def _pictures(tenant: Tenant, found: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-_SHARES = (("half within", 0.5), ("95 % within", 0.95), ("99 % within", 0.99))
+_SHARES = (("Half within", 0.5), ("95 % within", 0.95), ("99 % within", 0.99))
 
 
 def _requests(found: Sequence[Sample], along: Axis) -> Plot:
@@ -121,7 +121,7 @@ def _money(found: Sequence[Sample], along: Axis) -> Plot | None:
     if not any(revenue):
         return None
     margin = [one - other for one, other in zip(revenue, cost, strict=True)]
-    return bars(along.labels, [Series("cost", "quiet", cost), Series("margin", "ok", margin)], dollars)
+    return bars(along.labels, [Series("cost", "bar", cost), Series("margin", "ok", margin)], dollars)
 
 
 def _totals(found: Sequence[Sample]) -> dict[str, Any]:
