@@ -14,6 +14,7 @@ import orjson
 # Marks that show nothing and change how the rest reads: controls, joiners, and those that turn the direction.
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 MOST_SHOWN = 20_000  # characters of one body on a page
+LONGEST_VALUE = 400  # characters of one string in it
 _EVIDENCE = {
     "full": "documented",
     "row": "documented status; the body is inferred",
@@ -72,9 +73,20 @@ def pretty(text: str) -> str:
     except orjson.JSONDecodeError:
         found = None
     if isinstance(found, dict | list):
-        text = json.dumps(found, indent=2, ensure_ascii=False)
+        text = json.dumps(_folded(found), indent=2, ensure_ascii=False)
     more = f"\n… and {len(text) - MOST_SHOWN:,} characters more" if len(text) > MOST_SHOWN else ""
     return visible(text[:MOST_SHOWN]) + more
+
+
+def _folded(value: Any) -> Any:
+    """Return JSON with its long strings cut, so that one name does not push the others out of sight."""
+    if isinstance(value, dict):
+        return {_folded(name): _folded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_folded(item) for item in value]
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return f"{value[:LONGEST_VALUE]}… ({len(value):,} characters)"
+    return value
 
 
 def visible(text: str) -> str:
