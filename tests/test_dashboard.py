@@ -1,479 +1,574 @@
-"""The dashboard in a real browser: what a visitor sees and does, and what no visitor can be made to."""
+"""The dashboard without a script: what each page says, what its forms do, and who may see it."""
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect
 
-from simulator.testing import Server, Tenant
-from tests import filling
-from tests.browsing import NARROW, WIDE, Theme, Visit, barriers, visiting
-from tests.dashboard_pages import HOME, NAMES, UI, path_of
-from tests.programs import program
-from tests.running import PATIENCE, Running, sandbox, wait_until
+from tests.running import Running, sandbox
+from tests.tenant import TIMEOUT, Tenant
 
-pytestmark = pytest.mark.long
-
-HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=1">"'\u202egnp.exe\u2066 & {{ 7*7 }}"""
-STRICT = {
-    "default-src": {"'none'"},
-    "script-src": {"'self'"},
-    "style-src": {"'self'"},
-    "connect-src": {"'self'"},
-    "base-uri": {"'none'"},
-    "form-action": {"'self'"},
-    "frame-ancestors": {"'none'"},
+UI = "/__sandbox/ui"
+PAGES = (
+    "/__sandbox/",
+    *(f"{UI}/{name}" for name in ("sources", "buyers", "steering", "charts", "duties", "conformance")),
+)
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'"
+HOSTILE = {
+    "first_name": "<script>alert(1)</script>",
+    "last_name": "\u202eevil",
+    "address": "A" * 10_000,
+    "city": "' onmouseover='alert(1)",
 }
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with sandbox("--db", ":memory:") as running:
-        yield running
+def running() -> Iterator[Running]:
+    with sandbox("--db", ":memory:") as up:
+        yield up
 
 
 @pytest.fixture
-def tenant(server: Running) -> Iterator[Tenant]:
-    made = Server(server.base_url).new_tenant()
-    yield made
-    made.delete()
+def tenant(running: Running) -> Tenant:
+    return Tenant(running.base_url)
 
 
-@pytest.fixture
-def visit(chromium: Browser) -> Iterator[Visit]:
-    """A visitor at a desk, who finds nothing to complain about."""
-    with visiting(chromium) as found:
-        yield found
-        assert found.complaints == []
+class Page(HTMLParser):
+    """A page as a reader without a script meets it."""
 
+    def __init__(self, answer: requests.Response) -> None:
+        super().__init__()
+        self.status, self.headers, self.source = answer.status_code, answer.headers, answer.text
+        self.url = answer.url
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self._inside: list[str] = []
+        self.feed(answer.text)
 
-def address(tenant: Tenant, path: str = HOME) -> str:
-    return f"{tenant.base_url}{path}?tenant={tenant.id}"
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self._inside.append(tag)
 
+    def handle_endtag(self, tag: str) -> None:
+        while self._inside and self._inside.pop() != tag:
+            pass
 
-def rows(page: Page) -> Locator:
-    return page.locator("#rows > tr")
+    def handle_data(self, data: str) -> None:
+        if "template" not in self._inside:
+            self.words.append(data)
 
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
 
-def live(page: Page) -> None:
-    """Wait until the page's event stream is open."""
-    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
 
+    def ids(self) -> list[str]:
+        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
 
-def ping(tenant: Tenant, **more: object) -> requests.Response:
-    source = tenant.source(platform="pingtree")
-    body = {"state": "CA", "zip_code": "90001", "loan_amount": 15000, **more}
-    headers = {"Authorization": f"Bearer {source.credentials['ping']}"}
-    url = f"{tenant.base_url}/api/lead/ping/{source.name}"
-    return requests.post(url, json=body, headers=headers, timeout=PATIENCE)
 
+def page(tenant: Tenant, path: str, **parameters: str) -> Page:
+    answer = tenant.session.get(f"{tenant.base}{path}", params={"tenant": tenant.name, **parameters}, timeout=TIMEOUT)
+    return Page(answer)
 
-# --- the first visit ------------------------------------------------------------------------------------------
 
+def do(tenant: Tenant, action: str, headers: Mapping[str, str] | None = None, **fields: Any) -> Page:
+    """Send the form of a page, and go where it leads."""
+    typed = {"back": f"{UI}/steering?tenant={tenant.name}", **fields}
+    url, named = f"{tenant.base}{UI}/do/{action}", {"tenant": tenant.name}
+    return Page(tenant.session.post(url, params=named, data=typed, headers=headers, timeout=TIMEOUT))
 
-def test_a_newcomer_runs_the_curl_that_the_page_shows_and_sees_the_request_come_in(visit: Visit) -> None:
-    program("curl")
-    with sandbox("--db", ":memory:") as fresh:
-        page = visit.page
-        page.goto(f"{fresh.base_url}/")
-        assert page.url == f"{fresh.base_url}{HOME}"
-        expect(page.locator("#empty")).to_be_visible()
-        live(page)
-        for number, pasted in enumerate([page.locator(f"#first-{place}").inner_text() for place in (1, 2)], start=1):
-            subprocess.run(["bash", "-euc", pasted], capture_output=True, check=True, timeout=PATIENCE)
-            expect(rows(page)).to_have_count(number)
-        expect(page.locator("#empty")).to_have_count(0)
-        assert visit.elsewhere(fresh.base_url) == []
 
-
-def test_a_program_that_is_no_browser_gets_no_page_at_the_root(server: Running) -> None:
-    answer = requests.get(f"{server.base_url}/", headers={"Accept": "*/*"}, timeout=PATIENCE, allow_redirects=False)
-    assert answer.status_code == 404
-
-
-def test_a_copy_button_copies_what_it_stands_beside(chromium: Browser, tenant: Tenant) -> None:
-    with visiting(chromium, permissions=["clipboard-read", "clipboard-write"]) as visit:
-        visit.page.goto(address(tenant))
-        visit.page.click('[data-copy="first-1"]')
-        copied = visit.page.evaluate("navigator.clipboard.readText()")
-        assert copied == visit.page.locator("#first-1").text_content()
-
-
-# --- live traffic ---------------------------------------------------------------------------------------------
-
-
-def test_a_row_opens_the_explanation_of_its_request(visit: Visit, tenant: Tenant) -> None:
-    ping(tenant, credit_score="brilliant")
-    page = visit.page
-    page.goto(address(tenant))
-    rows(page).first.locator("a").click()
-    for heading in ("What would have to change", "How it was decided", "Buyers", "Duties", "Request and answer"):
-        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-    expect(page.get_by_label("Request as it came in")).to_contain_text('"credit_score": "brilliant"')
-    expect(page.get_by_label("Answer as it went out")).to_contain_text("invalidField")
-
-
-def test_the_explanation_shows_each_buyer_with_its_bid_and_why_it_lost(visit: Visit, tenant: Tenant) -> None:
-    ping(tenant)
-    visit.page.goto(address(tenant))
-    rows(visit.page).first.locator("a").click()
-    lanes = visit.page.locator("ol.lanes > li.lane")
-    expect(lanes).to_have_count(3)
-    expect(lanes.filter(has=visit.page.get_by_role("link", name="xyz_lenders"))).to_contain_text("$45.00")
-    expect(lanes.filter(has=visit.page.get_by_role("link", name="golden_bank"))).to_contain_text("loan_amount")
-
-
-def test_no_credential_is_in_the_page_of_a_request_but_where_it_is_offered_for_copying(
-    visit: Visit, tenant: Tenant
-) -> None:
-    token = tenant.source(platform="pingtree").credentials["ping"]
-    ping(tenant, sub1=token)
-    visit.page.goto(address(tenant))
-    assert token not in visit.page.content()
-    rows(visit.page).first.locator("a").click()
-    visit.page.locator("#token").evaluate("item => item.remove()")
-    assert token not in visit.page.content()
-
-
-def test_the_curl_of_a_request_sends_it_again(visit: Visit, tenant: Tenant) -> None:
-    ping(tenant, sub1='it\'s "quoted" & $HOME')
-    page = visit.page
-    page.goto(address(tenant))
-    rows(page).first.locator("a").click()
-    again = f"TOKEN={page.locator('#token').inner_text()}\n{page.locator('#again').inner_text()}"
-    done = subprocess.run(["bash", "-euc", again], capture_output=True, check=True, timeout=PATIENCE)
-    assert b"ping_accept" in done.stdout
-    first, second = (tenant.requests.explain(item["id"])["request"]["body"] for item in tenant.requests)
-    assert first == second
-
-
-def test_a_filter_keeps_what_it_names_also_of_what_comes_later(visit: Visit, tenant: Tenant) -> None:
-    ping(tenant)
-    ping(tenant, credit_score="brilliant")
-    page = visit.page
-    page.goto(address(tenant))
-    page.get_by_label("Status").fill("4xx")
-    page.get_by_role("button", name="Filter").click()
-    expect(rows(page)).to_have_count(1)
-    live(page)
-    ping(tenant)
-    ping(tenant, credit_score="none")
-    expect(rows(page)).to_have_count(2)
-    expect(page.locator("#rows .status")).to_have_text(["400", "400"])
-
-
-def test_a_filter_that_nobody_can_read_says_so_and_shows_nothing(chromium: Browser, tenant: Tenant) -> None:
-    ping(tenant)
-    with visiting(chromium) as visit:
-        visit.page.goto(f"{address(tenant)}&http=many")
-        expect(visit.page.locator(".problem")).to_contain_text("http")
-        expect(rows(visit.page)).to_have_count(0)
-
-
-def test_a_paused_list_stands_still_and_resumes_with_what_came_meanwhile(visit: Visit, tenant: Tenant) -> None:
-    page = visit.page
-    ping(tenant)
-    page.goto(address(tenant))
-    live(page)
-    pause = page.locator("#pause")
-    pause.click()
-    ping(tenant)
-    ping(tenant)
-    expect(pause).to_contain_text("2 new")
-    expect(rows(page)).to_have_count(1)
-    pause.click()
-    expect(rows(page)).to_have_count(3)
-
-
-def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Running, tenant: Tenant) -> None:
-    other = Server(server.base_url).new_tenant()
-    visit.page.goto(address(tenant))
-    live(visit.page)
-    ping(other)
-    ping(tenant, sub1="mine")
-    expect(rows(visit.page)).to_have_count(1)
-    visit.page.get_by_label("Tenant").select_option(other.id)
-    expect(visit.page).to_have_url(re.compile(f"tenant={other.id}"))
-    expect(rows(visit.page)).to_have_count(1)
-    other.delete()
-
-
-# --- hostile leads --------------------------------------------------------------------------------------------
-
-
-def test_a_hostile_lead_is_shown_and_does_nothing(visit: Visit, tenant: Tenant) -> None:
-    page = visit.page
-    ping(tenant)
-    page.goto(address(tenant))
-    live(page)
-    width = page.locator("table").bounding_box()
-    ping(tenant, sub1=HOSTILE, state=HOSTILE, first_name="n" * 10_000, **{HOSTILE: "x", "y" * 10_000: 1})
-    requests.post(
-        f"{tenant.base_url}/api/lead/ping/{tenant.source(platform='pingtree').name}/{'w' * 3000}<script>",
-        headers={"User-Agent": "<script>window.pwned=1</script>"},
-        timeout=PATIENCE,
-    )
-    expect(rows(page)).to_have_count(2)
-    for _ in ("as it streamed in", "as it is served"):
-        assert page.locator("table").bounding_box()["width"] == width["width"]  # type: ignore[index]
-        _unharmed(visit)
-        page.reload()
-    rows(page).first.locator("a").click()
-    expect(page.get_by_label("Request as it came in")).to_contain_text("<script>window.pwned=1</script>")
-    _unharmed(visit)
-
-
-def _unharmed(visit: Visit) -> None:
-    assert visit.page.evaluate("window.pwned") is None
-    assert visit.sticking_out() == []
-    assert visit.page.locator("#main script, #main img, #main iframe").count() == 0
-
-
-# --- what comes fast, what goes away --------------------------------------------------------------------------
-
-
-LUA = """
-local n = 0
-function init(args) own = args[1] end
-function request()
-  n = n + 1
-  local body = '{"flo_campaign_id": "' .. own .. '", "flo_supplier_id": "none", "state": "TX", "note": "' .. n .. '"}'
-  return wrk.format("POST", "/api/v1/ping", {["x-api-key"] = "nobody", ["Content-Type"] = "application/json"}, body)
-end
-function delay() return 18 end
-"""
-
-
-def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visit: Visit, tmp_path: Path) -> None:
-    wrk = program("wrk")
-    (tmp_path / "hurry.lua").write_text(LUA)
-    with sandbox("--db", ":memory:") as busy:
-        page = visit.page
-        page.goto(f"{busy.base_url}{HOME}")
-        live(page)
-        before = visit.heap()
-        command = [wrk, "-t1", "-c20", "-d10s", "-s", str(tmp_path / "hurry.lua"), busy.base_url, "--", "c"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hurry:
-            drawn = 0
-            while hurry.poll() is None:
-                drawn += page.evaluate("() => new Promise(done => requestAnimationFrame(() => done(1)))")
-                assert rows(page).count() <= 200
-            assert hurry.stdout is not None
-            assert "Socket errors" not in hurry.stdout.read()
-        kept = requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"]
-        assert kept > 1000
-        assert drawn > 0
-        expect(rows(page)).to_have_count(200)
-        assert visit.heap() - before < 20 * 2**20
-        rows(page).first.locator("a").click()
-        expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()
-
-
-def test_a_row_that_somebody_stands_on_does_not_keep_the_others(visit: Visit, tenant: Tenant) -> None:
-    page = visit.page
-    ping(tenant)
-    page.goto(address(tenant))
-    live(page)
-    rows(page).first.locator("a").focus()
-    mine = rows(page).first.get_attribute("data-id")
-    for _ in range(260):
-        ping(tenant, state="")
-    wait_until(lambda: page.locator("#rows > tr").count() >= 200, "the list is full")
-    wait_until(lambda: tenant.requests[-1]["id"] in page.locator("#rows").inner_html(), "the last one is shown")
-    assert rows(page).count() <= 201
-    expect(page.locator(f'#rows > tr[data-id="{mine}"] a')).to_be_focused()
-
-
-def test_the_page_finds_a_sandbox_again_that_was_started_anew(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    with sandbox("--db", str(tmp_path / "one.db")) as first:
-        page.goto(f"{first.base_url}{HOME}")
-        live(page)
-        ping(Server(first.base_url).tenant())
-        expect(rows(page)).to_have_count(1)
-        port = first.base_url.rpartition(":")[2]
-    expect(page.locator("#connection")).to_have_attribute("data-state", "lost")
-    with sandbox("--db", str(tmp_path / "one.db"), "--port", port) as second:
-        live(page)
-        ping(Server(second.base_url).tenant())
-        ping(Server(second.base_url).tenant())
-        expect(rows(page)).to_have_count(2)
-        assert [line for line in visit.complaints if "ERR_" not in line] == []
-        visit.complaints.clear()
-
-
-# --- who may look ---------------------------------------------------------------------------------------------
-
-
-def test_a_control_token_has_to_be_given_before_anything_is_shown(chromium: Browser) -> None:
-    with sandbox("--db", ":memory:", "--control-token", "open sesame") as guarded, visiting(chromium) as visit:
-        page = visit.page
-        page.goto(f"{guarded.base_url}{UI}/sources")
-        field = page.get_by_label("Control token")
-        expect(field).to_be_focused()
-        field.fill("open barley")
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("alert")).to_contain_text("not the control token")
-        assert visit.complaints == [f"answer 403: {guarded.base_url}{UI}/login"]
-        page.get_by_label("Control token").fill("open sesame")
-        page.get_by_role("button", name="Log in").click()
-        expect(page).to_have_url(f"{guarded.base_url}{UI}/sources")
-        page.get_by_role("link", name="Live traffic").click()
-        live(page)
-        [cookie] = [one for one in page.context.cookies() if "theme" not in one["name"]]
-        assert cookie["httpOnly"]
-        assert cookie["sameSite"] == "Strict"
-        assert "sesame" not in cookie["value"]
-        page.get_by_role("button", name="Log out").click()
-        page.goto(f"{guarded.base_url}{HOME}")
-        expect(page.get_by_label("Control token")).to_be_visible()
-
-
-def test_the_login_leads_nowhere_but_to_the_dashboard() -> None:
-    with sandbox("--db", ":memory:", "--control-token", "open sesame") as guarded:
-        for wanted in (
-            "https://example.com/",
-            "//example.com/",
-            "/\\\\example.com",
-            "/__sandbox/../../x",
-            "javascript:alert(1)",
-        ):
-            answer = requests.post(
-                f"{guarded.base_url}{UI}/login",
-                data={"token": "open sesame", "next": wanted},
-                allow_redirects=False,
-                timeout=PATIENCE,
-            )
-            assert answer.status_code == 303
-            assert answer.headers["Location"].startswith("/__sandbox/"), wanted
-
-
-@pytest.mark.parametrize(
-    "headers", [{"Origin": "https://example.com"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
-)
-def test_a_form_of_another_site_changes_nothing(server: Running, headers: dict[str, str]) -> None:
-    before = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
-    for path, body in ((f"{UI}/clock", {"advance": "1 h"}), ("/__sandbox/clock", '{"advance": "1 h"}')):
-        answer = requests.post(f"{server.base_url}{path}", data=body, headers=headers, timeout=PATIENCE)
-        assert answer.status_code == 403, path
-    after = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
-    assert after["now"][:15] == before["now"][:15]
-
-
-# --- by keyboard, without scripts -----------------------------------------------------------------------------
-
-
-def test_the_list_is_used_by_keyboard_alone(visit: Visit, tenant: Tenant) -> None:
-    page = visit.page
-    for _ in range(3):
-        ping(tenant)
-    page.goto(address(tenant))
-    live(page)
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
-    page.keyboard.press("Enter")
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    page.keyboard.press("k")
-    expect(rows(page).first.locator("a")).to_be_focused()
-    page.keyboard.press("/")
-    expect(page.locator("#filters :focus")).to_have_count(1)
-    page.keyboard.press("Escape")
-    page.keyboard.press("p")
-    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()
-
-
-FOCUS = """() => {
-  const item = document.activeElement, style = getComputedStyle(item);
-  const seen = item !== document.body && (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
-    || style.boxShadow !== "none" || getComputedStyle(item, "::after").outlineStyle !== "none");
-  return [item.outerHTML.slice(0, 100), seen];
-}"""
-
-
-def test_whoever_goes_by_tab_sees_where_they_are(visit: Visit, tenant: Tenant) -> None:
-    ping(tenant)
-    visit.page.goto(address(tenant))
-    live(visit.page)
-    for _ in range(25):
-        visit.page.keyboard.press("Tab")
-        where, seen = visit.page.evaluate(FOCUS)
-        assert seen or where.startswith("<body"), where
-
-
-def test_traffic_and_explanations_read_without_scripts(chromium: Browser, tenant: Tenant) -> None:
-    ping(tenant, credit_score="brilliant")
-    ping(tenant)
-    with visiting(chromium, scripts=False) as visit:
-        page = visit.page
-        page.goto(address(tenant))
-        expect(rows(page)).to_have_count(2)
-        expect(page.locator("#pause")).to_be_hidden()
-        page.get_by_label("Status").fill("400")
-        page.get_by_role("button", name="Filter").click()
-        expect(rows(page)).to_have_count(1)
-        rows(page).first.locator("a").click()
-        expect(page.get_by_role("heading", name="What would have to change")).to_be_visible()
-        page.get_by_role("button", name="Dark").click()
-        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-        assert visit.complaints == []
+def hostile_lead(tenant: Tenant) -> str:
+    """Send a ping and a post that mean harm; return the id of the post."""
+    ping = tenant.say("pingtree ping", sub1="<img src=x onerror=alert(1)>")
+    assert ping.json()["data"]["leadStatus"] == "ping_accept", ping.text
+    post = tenant.say("pingtree post", transaction_id=ping.json()["data"]["transaction_id"], **HOSTILE)
+    return str(post.headers["X-Sandbox-Request-Id"])
 
 
 # --- every page -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def filled() -> Iterator[Tenant]:
-    """A sandbox after a working day."""
-    with sandbox("--db", ":memory:", "--config", str(filling.SANDBOX)) as running:
-        tenant = Server(running.base_url).tenant()
-        filling.Day(tenant).pass_by()
-        yield tenant
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_without_a_script_and_lets_nothing_in_from_elsewhere(tenant: Tenant, path: str) -> None:
+    hostile_lead(tenant)
+    found = page(tenant, path)
+    assert found.status == 200
+    assert found.headers["Content-Security-Policy"].startswith(POLICY)
+    assert "unsafe" not in found.headers["Content-Security-Policy"]
+    assert all(script.get("src", "").startswith(UI) for script in found.of("script"))
+    assert not [
+        name for _, attributes in found.elements for name in attributes if name.startswith("on") or name == "style"
+    ]
+    assert not found.of("style")
+    assert len(found.of("h1")) == 1
+    assert len(found.ids()) == len(set(found.ids()))
+    outside = re.findall(r'(?:src|href|action)="(https?:[^"]*)"', found.source)
+    assert outside == []
 
 
-@pytest.mark.parametrize(("width", "theme"), [(WIDE, "light"), (NARROW, "dark")])
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_keeps_nobody_out_and_fits_its_window(
-    chromium: Browser, filled: Tenant, name: str, width: int, theme: Theme
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_of_a_tenant_with_no_traffic_says_what_to_do_first(tenant: Tenant, path: str) -> None:
+    found = page(tenant, path)
+    assert found.status == 200
+    if path.endswith(("/", "charts", "conformance")):
+        assert tenant.base in found.text  # a command to paste, with this sandbox's own address
+
+
+def test_every_file_that_a_page_names_is_served_with_its_kind(tenant: Tenant) -> None:
+    found = page(tenant, "/__sandbox/")
+    named = [item["src"] for item in found.of("script")] + [item["href"] for item in found.of("link")]
+    pending, seen = list(named), set()
+    while pending:
+        path = pending.pop()
+        answer = tenant.session.get(tenant.base + path, timeout=TIMEOUT)
+        assert answer.status_code == 200, path
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "immutable" in answer.headers["Cache-Control"]
+        seen.add(path)
+        imported = re.findall(r'from "\./([\w.]+)"|import "\./([\w.]+)"', answer.text) if path.endswith(".js") else []
+        folder = path.rpartition("/")[0]
+        pending += [f"{folder}/{one or other}" for one, other in imported if f"{folder}/{one or other}" not in seen]
+    assert len(seen) > len(named)
+
+
+def test_a_browser_that_comes_to_the_root_is_shown_the_pages_and_a_program_gets_the_vendors_answer(
+    tenant: Tenant,
 ) -> None:
-    with visiting(chromium, width=width, theme=theme) as visit:
-        visit.page.goto(f"{filled.base_url}{path_of(name, filled)}")
-        live(visit.page)
-        assert visit.sticking_out() == []
-        assert barriers(visit.page) == []
-        assert visit.complaints == []
-        assert visit.elsewhere(filled.base_url) == []
+    asked = {"timeout": TIMEOUT, "allow_redirects": False}
+    shown = requests.get(f"{tenant.base}/", headers={"Accept": "text/html,*/*;q=0.8"}, **asked)  # type: ignore[arg-type]
+    assert (shown.status_code, shown.headers["Location"]) == (302, "/__sandbox/")
+    assert requests.get(f"{tenant.base}/", **asked).status_code == 404  # type: ignore[arg-type]
+    assert requests.post(f"{tenant.base}/", headers={"Accept": "text/html"}, **asked).status_code == 404  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_reads_without_scripts(chromium: Browser, filled: Tenant, name: str) -> None:
-    address = f"{filled.base_url}{path_of(name, filled)}"
-    with visiting(chromium) as scripted, visiting(chromium, scripts=False) as plain:
-        for visit in (scripted, plain):
-            visit.page.goto(address)
-        live(scripted.page)
-        headings = [
-            visit.page.locator("#main :is(h1, h2, h3):visible").all_inner_texts() for visit in (scripted, plain)
-        ]
-        assert headings[0] == headings[1]
-        assert plain.complaints == []
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/__sandbox/?tenant=nobody", 404, "There is no tenant 'nobody'"),
+        (f"{UI}/nothing", 404, "The dashboard has nothing at"),
+        (f"{UI}/requests/req_none_1", 404, "No request has the id"),
+        (f"{UI}/buyers/pingtree/nobody", 404, "No buyer is called"),
+        (f"{UI}/conformance/PT-NONE", 404, "PT-NONE"),
+        ("/__sandbox/?row=PT-PING-201-ACCEPTED", 400, "did you mean 'PT-P"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_on_a_page(running: Running, path: str, status: int, says: str) -> None:
+    found = Page(requests.get(running.base_url + path, timeout=TIMEOUT))
+    assert found.status == status
+    assert says in found.text
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_lets_no_script_style_or_frame_in_but_its_own(filled: Tenant, name: str) -> None:
-    answer = requests.get(f"{filled.base_url}{path_of(name, filled)}", timeout=PATIENCE)
-    told = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
-    assert {key: set(told[key].split()) for key in STRICT} == STRICT
-    assert "unsafe" not in str(told)
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=", answer.text)
+# --- traffic --------------------------------------------------------------------------------------------------
+
+
+def test_the_curl_of_an_empty_page_works_and_is_listed_after_that(tenant: Tenant) -> None:
+    found = page(tenant, "/__sandbox/")
+    assert "Waiting for the first request" in found.text
+    words = shlex.split(re.search(r"(curl -X POST .*?)Copy", found.text.replace("\\ ", " "))[1])  # type: ignore[index]
+    headers = dict(word.split(": ", 1) for word in words if ": " in word and not word.startswith("{"))
+    answer = requests.post(words[3], headers=headers, data=words[-1].replace("$TXN", "t1"), timeout=TIMEOUT)
+    assert answer.status_code == 201
+    listed = page(tenant, "/__sandbox/")
+    assert answer.headers["X-Sandbox-Request-Id"] in listed.source
+    assert "Waiting" not in listed.text
+
+
+def test_filters_keep_what_matches_and_say_when_nothing_does(tenant: Tenant) -> None:
+    tenant.say("pingtree ping")
+    tenant.say("leaddistro ingest", headers={"x-api-key": "wrong"})
+    pings = page(tenant, "/__sandbox/", operation="ping", http="2xx", platform="pingtree")
+    assert "PT-PING-201-ACCEPT" in pings.source.partition("<tbody")[2]
+    nothing = page(tenant, "/__sandbox/", row="PT-POST-401-AUTH")
+    assert "No request matches" in nothing.text
+
+
+def test_older_requests_are_a_page_further(tenant: Tenant) -> None:
+    for _ in range(103):
+        tenant.say("pingtree ping")
+    newest = page(tenant, "/__sandbox/")
+    rows = newest.source.partition("<tbody")[2].partition("</tbody>")[0].count("<tr ")
+    [older] = [item["href"] for item in newest.of("a") if "after=" in item.get("href", "")]
+    rest = Page(tenant.session.get(tenant.base + older, timeout=TIMEOUT))
+    assert (rows, rest.source.partition("<tbody")[2].partition("</tbody>")[0].count("<tr ")) == (100, 3)
+
+
+def test_the_explanation_shows_the_auction_the_way_to_the_answer_and_a_curl_that_sends_it_again(tenant: Tenant) -> None:
+    answer = tenant.say("pingtree ping")
+    found = page(tenant, f"{UI}/requests/{answer.headers['X-Sandbox-Request-Id']}")
+    for words in (
+        "How it was decided",
+        "xyz_lenders",
+        "won",
+        "outbid by",
+        "$45.00",
+        "Send it again",
+        "PT-PING-201-ACCEPT",
+    ):
+        assert words in found.text
+    token = tenant.welcome["platforms"]["pingtree"]["sources"][0]["credentials"]["ping"]
+    assert found.source.count(token) == 1  # where it can be copied, and nowhere in what was recorded
+    assert "Bearer $TOKEN" in found.text
+
+
+def test_a_refusal_says_what_would_have_to_change(tenant: Tenant) -> None:
+    answer = tenant.say("pingtree ping", state="California")
+    found = page(tenant, f"{UI}/requests/{answer.headers['X-Sandbox-Request-Id']}")
+    assert "Not accepted" in found.text
+    assert "change state" in found.text.partition("What would have to change")[2]
+
+
+def test_a_hostile_lead_is_text_on_every_page_that_shows_it(tenant: Tenant) -> None:
+    request_id = hostile_lead(tenant)
+    for path in (f"{UI}/requests/{request_id}", "/__sandbox/", f"{UI}/buyers/pingtree/xyz_lenders", f"{UI}/duties"):
+        found = page(tenant, path)
+        assert found.status == 200
+        assert "alert(1)</script>" not in found.source
+        assert not [item for item in found.of("img") if "onerror" in item]
+        assert "\u202e" not in found.source.partition("Send it again")[0]
+    shown = page(tenant, f"{UI}/requests/{request_id}")
+    assert "<script>alert(1)</script>" in shown.text
+    assert "\\u202eevil" in shown.text
+    assert "(10,000 characters)" in shown.text
+
+
+# --- sources, buyers ------------------------------------------------------------------------------------------
+
+
+def test_sources_show_addresses_credentials_and_limits(tenant: Tenant) -> None:
+    found = page(tenant, f"{UI}/sources")
+    source = tenant.welcome["platforms"]["pingtree"]["sources"][0]
+    assert set(source["credentials"].values()) <= set(found.text.split())
+    assert f"{tenant.base}/api/lead/ping/{source['name']}" in found.text
+    assert "100 a second, bursts of 200 for 10 s" in found.text
+
+
+def test_a_new_token_replaces_the_old_one_at_once(tenant: Tenant) -> None:
+    source = tenant.welcome["platforms"]["pingtree"]["sources"][0]
+    told = do(
+        tenant,
+        "regenerate",
+        platform="pingtree",
+        owner=source["id"],
+        kind="ping",
+        back=f"{UI}/sources?tenant={tenant.name}",
+    )
+    assert "new ping credential" in told.text
+    assert told.url.startswith(f"{tenant.base}{UI}/sources?tenant={tenant.name}&notice=")
+    assert source["credentials"]["ping"] not in told.source
+    assert tenant.say("pingtree ping").status_code == 401
+
+
+def test_a_switch_of_a_buyer_changes_what_it_does(tenant: Tenant) -> None:
+    assert (
+        "refuses everything from now on"
+        in do(tenant, "switch", platform="pingtree", buyer="xyz_lenders", mode="refuse").text
+    )
+    ping = tenant.say("pingtree ping")
+    assert ping.json()["data"]["amount"] == "5.00"
+    assert "refusing" in page(tenant, f"{UI}/buyers").text
+    do(tenant, "switch", platform="pingtree", buyer="xyz_lenders", mode="")
+    assert tenant.say("pingtree ping").json()["data"]["amount"] == "45.00"
+
+
+def test_a_buyer_shows_what_it_received_and_its_webhooks_can_be_replayed(tenant: Tenant) -> None:
+    lead = tenant.say("leaddistro ingest", state="TX")
+    assert lead.status_code == 201
+    tenant.control("POST", "clock", {"advance": "1 s"})
+    [delivery] = tenant.control("GET", "deliveries").json()["deliveries"]
+    shown = page(tenant, f"{UI}/buyers/leaddistro/{delivery['buyer_id']}")
+    assert "signature good" in shown.text
+    assert f"Delivery {delivery['id']}" in shown.text
+    assert "is sent again" in do(tenant, "replay", id=delivery["id"]).text
+
+
+def test_a_buyer_is_told_by_the_control_api_with_its_caps_and_its_player(tenant: Tenant) -> None:
+    found = {item["id"]: item for item in tenant.control("GET", "buyers").json()["buyers"]}
+    assert found["golden_bank"]["played"]["persona"] == "premium"
+    assert found["golden_bank"]["caps"] == []
+    one = tenant.control("GET", "buyers/pingtree/golden_bank").json()
+    assert one["played"]["resolved"]["price"]["amount"] == "60"
+    assert tenant.control("GET", "buyers/pingtree/nobody").status_code == 404
+    assert tenant.control("PATCH", "buyers/pingtree/golden_bank", {"mode": "sing"}).status_code == 422
+    assert tenant.control("GET", "buyers/pingtree/golden_bank/received").json()["received"] == []
+
+
+def test_caps_fill_as_leads_are_sold(running: Running) -> None:
+    buyer = {"id": "b1", "caps": {"day": 3, "dollars": {"month": 100}}}
+    source = {"id": "s1", "link_id": "lnk_caps"}
+    capped = Tenant(
+        running.base_url, sandbox={"pingtree": {"campaigns": [{"id": "c1", "sources": [source], "buyers": [buyer]}]}}
+    )
+    ping = capped.say("pingtree ping")
+    capped.say("pingtree post", transaction_id=ping.json()["data"]["transaction_id"])
+    told = {
+        cap["cap"]: (cap["used"], cap["limit"]) for cap in capped.control("GET", "buyers").json()["buyers"][0]["caps"]
+    }
+    assert told == {"3 leads a day": (1, 3), "$100.00 a month": (4500, 10_000)}
+    assert "1 of 3" in page(capped, f"{UI}/buyers").text
+    assert "$45.00 of $100.00" in page(capped, f"{UI}/buyers/pingtree/b1").text
+
+
+# --- controls -------------------------------------------------------------------------------------------------
+
+
+def test_the_clock_moves_by_a_form_and_a_ping_expires(tenant: Tenant) -> None:
+    ping = tenant.say("pingtree ping").json()["data"]["transaction_id"]
+    assert "The clock shows" in do(tenant, "advance", advance="301 s").text
+    post = tenant.say("pingtree post", transaction_id=ping)
+    assert post.status_code == 400
+    assert "expired" in page(tenant, f"{UI}/requests/{post.headers['X-Sandbox-Request-Id']}").text
+
+
+def test_a_fault_is_armed_fires_and_is_disarmed(tenant: Tenant) -> None:
+    armed = do(
+        tenant,
+        "arm",
+        trigger="http_503",
+        platform="leaddistro",
+        operation="ingest",
+        count="2",
+        probability="",
+        source="",
+    )
+    assert "is armed: http_503 for leaddistro ingest" in armed.text
+    assert tenant.say("leaddistro ingest").status_code == 503
+    assert "fired 1 time of 2" in page(tenant, f"{UI}/steering").text
+    [fault] = tenant.control("GET", "faults").json()["faults"]
+    assert "is disarmed" in do(tenant, "disarm", id=fault["id"]).text
+    assert tenant.say("leaddistro ingest").status_code == 201
+
+
+def test_a_form_that_cannot_be_done_says_why_and_keeps_what_was_typed(tenant: Tenant) -> None:
+    told = do(tenant, "arm", trigger="no_such_trigger", count="7")
+    assert "'no_such_trigger' is no trigger" in told.text
+    [trigger] = [item for item in told.of("input") if item.get("name") == "trigger"]
+    [count] = [item for item in told.of("input") if item.get("name") == "count"]
+    assert (trigger["value"], count["value"]) == ("no_such_trigger", "7")
+    assert "count must be a whole number, not 'many'" in do(tenant, "arm", trigger="no_bid", count="many").text
+    assert do(tenant, "fly").status == 404
+
+
+def test_the_curl_beside_a_button_does_what_the_button_does(tenant: Tenant) -> None:
+    found = page(tenant, f"{UI}/steering")
+    [command] = re.findall(r"curl -X POST '[^']*/clock[^']*' -d '\{\"advance\":\"301 s\"\}'", found.text)
+    _, _, method, url, _, body = shlex.split(command)
+    before = tenant.control("GET", "clock").json()["now"]
+    after = requests.request(method, url, data=body, timeout=TIMEOUT).json()["now"]
+    assert after > before
+    assert f"tenant={tenant.name}" in url
+
+
+def test_tenants_are_made_and_deleted_by_forms(tenant: Tenant) -> None:
+    name = f"{tenant.name}-two"
+    made = do(tenant, "create-tenant", name=name, seed="7")
+    assert f"The tenant {name} is there" in made.text
+    assert f"tenant={name}" in made.url  # one is led there
+    again = do(tenant, "create-tenant", name=name)
+    assert "is taken" in again.text
+    assert f"The tenant {name} and everything of it are gone" in do(tenant, "delete-tenant", name=name).text
+    assert Page(requests.get(f"{tenant.base}/__sandbox/", params={"tenant": name}, timeout=TIMEOUT)).status == 404
+
+
+def test_state_is_reset_and_snapshots_are_restored_by_forms(tenant: Tenant) -> None:
+    tenant.say("leaddistro ingest", state="TX")
+    assert "The state is kept as before" in do(tenant, "snapshot", name="before").text
+    assert "leads (1)" in do(tenant, "reset", scopes=["leads", "caps"]).text
+    assert tenant.control("GET", "leads").json()["leads"] == []
+    assert "are those of before" in do(tenant, "restore", name="before").text
+    assert len(tenant.control("GET", "leads").json()["leads"]) == 1
+    assert "is forgotten" in do(tenant, "forget-snapshot", name="before").text
+
+
+# --- charts, duties, conformance ------------------------------------------------------------------------------
+
+
+def test_charts_have_their_numbers_in_a_table(tenant: Tenant) -> None:
+    ping = tenant.say("pingtree ping").json()["data"]["transaction_id"]
+    tenant.say("pingtree post", transaction_id=ping)
+    tenant.say("leaddistro ingest", state="TX")
+    tenant.say("leaddistro ingest", state="Texas")
+    found = page(tenant, f"{UI}/charts")
+    assert len(found.of("figure")) >= 7
+    assert "$90.00" in found.text  # 45 from the auction, 45 from the waterfall
+    assert "$40 to $45 0 1" in found.text or "$45 to $50 1 0" in found.text
+    assert "LD-ING-400-VALIDATION" in found.text
+    assert all("title" not in item for item in found.of("svg"))
+
+
+def test_the_scorecard_leads_to_the_requests_that_broke_a_duty(tenant: Tenant) -> None:
+    sent = tenant.say("pingtree ping", email="jane@example.com").headers["X-Sandbox-Request-Id"]
+    found = page(tenant, f"{UI}/duties")
+    card = found.source.partition('id="pingtree-D01"')[2].partition("</li>")[0]
+    assert sent in card
+    assert "v-fail" in card
+    assert "D01" in page(tenant, f"{UI}/requests/{sent}").text.partition("Duties")[2]
+
+
+def report(**more: Any) -> dict[str, Any]:
+    row = {
+        "id": "PT-PING-201-ACCEPT", "platform": "pingtree", "operation": "ping", "http": 201, "code": "ping_accept",
+        "evidence": "full", "meaning": "At least one buyer bid.", "source": ["seed:001"], "reading": "", "cases": ["C"],
+        "declared": True, "cased": True, "possible": True, "observed": True, "asserted": False, "falsified": None,
+        "verdict": "FAIL", "why": "",
+    }  # fmt: skip
+    finding = {
+        "row": row["id"], "expected": "201", "actual": "<b>200</b>", "documented": "A ping is answered 201.",
+        "source": ["seed:001"], "exchange": None, "curl": "curl http://sandbox.example.com/",
+    }  # fmt: skip
+    result = {
+        "id": "C", "title": "A ping is answered 201", "platform": "pingtree", "kind": "case", "verdict": "FAIL",
+        "verifies": [row["id"]], "why": None, "detail": "", "findings": [finding], "exchanges": [],
+        "milliseconds": 1.0, "expected_failure": False,
+    }  # fmt: skip
+    return {
+        "version": 1, "suite": "0", "target": {"name": "a target", "base_url": "http://sandbox.example.com"},
+        "started": "2026-11-20T10:00:00+00:00", "seconds": 1.0, "results": [result], "rows": [row], "exit_code": 1,
+        "complete": True, "requests": 2, "stale": [], "notes": [], "self_test": None, "possible": 1, "achieved": 0,
+        "counts": {"FAIL": 1}, **more,
+    }  # fmt: skip
+
+
+def test_the_last_report_of_the_suite_is_shown_and_leads_to_its_evidence(tenant: Tenant) -> None:
+    assert tenant.control("PUT", "conformance", report()).json()["rows"] == 1
+    assert tenant.control("GET", "conformance").json()["counts"] == {"FAIL": 1}
+    matrix = page(tenant, f"{UI}/conformance")
+    assert "A case failed" in matrix.text
+    [link] = [item["href"] for item in matrix.of("a") if item.get("href", "").startswith(f"{UI}/conformance/PT-")]
+    shown = Page(tenant.session.get(tenant.base + link, timeout=TIMEOUT))
+    assert "A ping is answered 201. seed:001" in shown.text
+    assert "<b>200</b>" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"{", "a report is JSON"),
+        (b"[]", "no report of version 1"),
+        (json.dumps(report(version=2)).encode(), "version: Input should be less than or equal to 1"),
+        (json.dumps(report(rows=[{}])).encode(), "rows.0.id: Field required"),
+    ],
+)
+def test_what_is_no_report_is_refused_with_the_reason(running: Running, body: bytes, says: str) -> None:
+    answer = requests.put(f"{running.base_url}/__sandbox/conformance", data=body, timeout=TIMEOUT)
+    assert answer.status_code == 400
+    assert says in answer.json()["detail"]
+
+
+def test_a_report_file_is_shown_when_it_is_written_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    with sandbox("--db", ":memory:", "--conformance-report", str(file)) as up:
+        url = f"{up.base_url}{UI}/conformance"
+        assert f"{file} is not there yet" in Page(requests.get(url, timeout=TIMEOUT)).text
+        file.write_text(json.dumps(report()))
+        assert "a target" in Page(requests.get(url, timeout=TIMEOUT)).text
+        file.write_text("{}")
+        assert "no report of version 1" in Page(requests.get(url, timeout=TIMEOUT)).text
+
+
+# --- who may ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    with sandbox("--db", ":memory:", "--control-token", "not-a-secret") as up:
+        yield up.base_url
+
+
+def test_with_a_control_token_pages_lead_to_the_login_and_back(guarded: str) -> None:
+    browser = requests.Session()
+    asked = browser.get(f"{guarded}{UI}/sources?tenant=default", timeout=TIMEOUT)
+    assert asked.url.startswith(f"{guarded}{UI}/login?next=")
+    assert "src_abc123" not in asked.text
+    wrong = browser.post(f"{guarded}{UI}/login", data={"token": "guess", "next": f"{UI}/sources"}, timeout=TIMEOUT)
+    assert (wrong.status_code, "not the control token" in wrong.text) == (403, True)
+    form = {item["name"]: item["value"] for item in Page(asked).of("input") if item["name"] == "next"}
+    there = browser.post(f"{guarded}{UI}/login", data={"token": "not-a-secret", **form}, timeout=TIMEOUT)
+    assert there.url == f"{guarded}{UI}/sources?tenant=default"
+    assert "src_abc123" in there.text
+    assert browser.get(f"{guarded}/__sandbox/clock", timeout=TIMEOUT).status_code == 200  # as the pages' scripts ask
+    browser.post(f"{guarded}{UI}/logout", timeout=TIMEOUT)
+    assert browser.get(f"{guarded}/__sandbox/clock", timeout=TIMEOUT).status_code == 401
+
+
+def test_the_login_cookie_is_no_script_s_and_no_other_site_s_and_not_the_token(guarded: str) -> None:
+    login = requests.post(
+        f"{guarded}{UI}/login", data={"token": "not-a-secret"}, timeout=TIMEOUT, allow_redirects=False
+    )
+    cookie = login.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Path=/__sandbox" in cookie
+    assert "not-a-secret" not in cookie
+    forged = {"Cookie": cookie.partition("=")[0] + "=" + "0" * 64}
+    assert requests.get(f"{guarded}/__sandbox/clock", headers=forged, timeout=TIMEOUT).status_code == 401
+
+
+def test_actions_of_a_guarded_sandbox_need_the_login_and_show_where_the_token_goes(guarded: str) -> None:
+    url = f"{guarded}{UI}/do/advance"
+    before = requests.get(
+        f"{guarded}/__sandbox/clock", headers={"Authorization": "Bearer not-a-secret"}, timeout=TIMEOUT
+    )
+    refused = requests.post(url, data={"advance": "9 days"}, timeout=TIMEOUT)
+    assert refused.url.startswith(f"{guarded}{UI}/login")
+    browser = requests.Session()
+    browser.post(f"{guarded}{UI}/login", data={"token": "not-a-secret"}, timeout=TIMEOUT)
+    moved = browser.post(url, data={"advance": "9 days", "back": f"{UI}/steering"}, timeout=TIMEOUT)
+    assert "The clock shows" in moved.text
+    assert "Authorization: Bearer $LEADSANDBOX_CONTROL_TOKEN" in Page(moved).text
+    after = browser.get(f"{guarded}/__sandbox/clock", timeout=TIMEOUT)
+    assert after.json()["now"] > before.json()["now"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
+        {"Origin": "https://evil.example.com"},
+        {"Origin": "null"},
+    ],
+)
+def test_what_another_site_makes_a_browser_send_changes_nothing(tenant: Tenant, headers: dict[str, str]) -> None:
+    before = tenant.control("GET", "tenants").json()
+    refused = do(tenant, "create-tenant", headers, name=f"{tenant.name}-evil")
+    assert (refused.status, "A page of another site sent this form" in refused.text) == (403, True)
+    url = f"{tenant.base}/__sandbox/tenants"
+    assert requests.post(url, data="{}", headers=headers, timeout=TIMEOUT).status_code == 403
+    names = {item["tenant"] for item in tenant.control("GET", "tenants").json()["tenants"]}
+    assert names == {item["tenant"] for item in before["tenants"]}
+
+
+def test_what_the_pages_own_browser_sends_is_done(tenant: Tenant) -> None:
+    own = {"Origin": tenant.base, "Sec-Fetch-Site": "same-origin"}
+    assert "The clock shows" in do(tenant, "advance", own, advance="1 s").text
+    assert "The clock shows" in do(tenant, "advance", {"Origin": tenant.base}, advance="1 s").text
+
+
+@pytest.mark.parametrize(
+    "back", ["https://evil.example.com/", "//evil.example.com", "/\\evil.example.com", "/api/v1/ping", ""]
+)
+def test_no_form_leads_away_from_the_pages(tenant: Tenant, back: str) -> None:
+    url = f"{tenant.base}{UI}/do/freeze"
+    answer = requests.post(
+        url, params={"tenant": tenant.name}, data={"back": back}, timeout=TIMEOUT, allow_redirects=False
+    )
+    assert answer.headers["Location"].startswith("/__sandbox/?notice=")
+
+
+def test_the_theme_is_remembered_by_a_cookie(tenant: Tenant) -> None:
+    browser = requests.Session()
+    chosen = browser.post(f"{tenant.base}{UI}/theme", data={"theme": "dark", "back": f"{UI}/buyers"}, timeout=TIMEOUT)
+    assert 'data-theme="dark"' in chosen.text
+    browser.post(f"{tenant.base}{UI}/theme", data={"theme": "<b>"}, timeout=TIMEOUT)
+    assert 'data-theme="dark"' in browser.get(f"{tenant.base}{UI}/buyers", timeout=TIMEOUT).text

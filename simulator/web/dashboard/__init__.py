@@ -9,12 +9,12 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.exceptions import HTTPException
 
 from simulator.web.control import PREFIX
-from simulator.web.dashboard import actions, assets, buying, door, sources, steering, traffic
+from simulator.web.dashboard import actions, assets, buying, charting, door, grading, sources, steering, traffic
 from simulator.web.dashboard.frame import THEME_COOKIE, THEMES, UI, Frame
 from simulator.web.dashboard.parts import Parts
 from simulator.web.problems import ProblemError
 
-_PAGES = (traffic, sources, buying, steering, actions)
+_PAGES = (traffic, sources, buying, steering, charting, grading, actions)
 
 
 def register(app: Flask, parts: Parts) -> None:

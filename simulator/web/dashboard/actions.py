@@ -120,7 +120,7 @@ class Offered:
 def offering(frame: Frame) -> Callable[..., Offered]:
     """Return the function by which templates name an action; its arguments are hidden fields of the form."""
 
-    def act(name: str, **hidden: str) -> Offered:
+    def act(name: str, /, **hidden: str) -> Offered:
         action = ACTIONS[name]
         values = MultiDict({key: str(value) for key, value in hidden.items()})
         path = action.address(values)
@@ -166,7 +166,7 @@ def _refusal(answer: Mapping[str, Any]) -> str:
 def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, Mapping[str, Any]]:
     """Call the control API as any program would, without leaving the process; return status and answer."""
     body = action.body(typed)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = [("Authorization", f"Bearer {token}")] if token else []
     builder = EnvironBuilder(
         f"{PREFIX}{action.address(typed)}",
         method=action.method,

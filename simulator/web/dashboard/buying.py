@@ -13,6 +13,7 @@ from simulator.tenants import Tenant
 from simulator.web.buyers import filled, named, path_of, standing
 from simulator.web.dashboard.frame import UI, Frame
 from simulator.web.dashboard.parts import Parts
+from simulator.web.dashboard.wording import dollars
 from simulator.web.problems import ProblemError
 
 RECEIVED = 25
@@ -23,7 +24,13 @@ MODES = (
     ("stall", "Stall", "never answers"),
     ("break", "Break", "answers HTTP 500"),
 )
-_AS_IT_IS = frozenset({"description", "mode", "secret"})
+_ELSEWHERE = frozenset({"description", "mode", "secret"})
+_ONLY_WITH = {
+    "errors": "error_rate",
+    "garbage": "garbage_rate",
+    "post_reject_reason": "post_reject_rate",
+    "timezone": "hours",
+}
 
 
 def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
@@ -39,6 +46,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
                 {"title": contract.title, "buyers": [item for item in found if item["platform"] == name]}
                 for name, contract in parts.contracts.items()
             ],
+            first=next((item for item in found if item["played"]), None),
             problem=problem,
             modes=MODES,
         )
@@ -93,15 +101,30 @@ def _text(value: Any) -> str:
 
 
 def _character(played: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return what the persona sets that is not nothing."""
-    if played is None:
-        return {}
-    resolved = {name: value for name, value in played["resolved"].items() if name not in _AS_IT_IS}
-    return {name: _short(value) for name, value in resolved.items() if value not in (None, "", 0, 0.0, [], {}, False)}
+    """Return what the persona sets that makes a difference."""
+    resolved = played["resolved"] if played else {}
+    return {
+        name: _worded(value)
+        for name, value in resolved.items()
+        if value and name not in _ELSEWHERE and resolved.get(_ONLY_WITH.get(name, name)) and not _is_nothing(value)
+    }
 
 
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _is_nothing(value: Any) -> bool:
+    return bool(value in (200, {"kind": "fixed", "ms": 0.0}))
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ", ".join(_worded(item) for item in value)
+    if isinstance(value, dict):
+        fixed = value.get("kind") == "fixed"
+        if fixed and "amount" in value:
+            return dollars(value["amount"])
+        return ", ".join(f"{name} {_worded(item)}" for name, item in value.items() if item)
+    return f"{value}"
 
 
 def _deliveries(parts: Parts, tenant: Tenant, platform: str, buyer_id: str) -> list[dict[str, Any]]:

@@ -50,8 +50,8 @@ def card(parts: Parts, tenant: Tenant) -> dict[str, Any]:
 def findings(parts: Parts, tenant: Tenant, request_id: str) -> list[dict[str, Any]]:
     """Return the duties that this request broke, alone or with others."""
     return [
-        {**finding, "basis": duty["basis"]}
-        for platform in card(parts, tenant)["platforms"].values()
+        {**finding, "basis": duty["basis"], "platform": name}
+        for name, platform in card(parts, tenant)["platforms"].items()
         for duty in platform["duties"]
         for finding in duty["findings"]
         if request_id in finding["requests"]

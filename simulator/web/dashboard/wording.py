@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -10,7 +11,10 @@ from typing import Any
 
 import orjson
 
+# Marks that show nothing and change how the rest reads: controls, joiners, and those that turn the direction.
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 MOST_SHOWN = 20_000  # characters of one body on a page
+LONGEST_VALUE = 400  # characters of one string in it
 _EVIDENCE = {
     "full": "documented",
     "row": "documented status; the body is inferred",
@@ -28,6 +32,11 @@ def day_and_time(moment: str | datetime | None) -> str:
     """Return `2026-11-20 14:02:07 UTC`."""
     text = moment.isoformat() if isinstance(moment, datetime) else (moment or "")
     return f"{text[:10]} {text[11:19]} UTC" if text else ""
+
+
+def minute(moment: str) -> str:
+    """Return `2026-11-20 14:02 UTC`."""
+    return f"{moment[:10]} {moment[11:16]} UTC"
 
 
 def milliseconds(value: float | None) -> str:
@@ -62,10 +71,27 @@ def pretty(text: str) -> str:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return text[:MOST_SHOWN]
-    if not isinstance(found, dict | list):
-        return text[:MOST_SHOWN]
-    return json.dumps(found, indent=2, ensure_ascii=False)[:MOST_SHOWN]
+        found = None
+    if isinstance(found, dict | list):
+        text = json.dumps(_folded(found), indent=2, ensure_ascii=False)
+    more = f"\n… and {len(text) - MOST_SHOWN:,} characters more" if len(text) > MOST_SHOWN else ""
+    return visible(text[:MOST_SHOWN]) + more
+
+
+def _folded(value: Any) -> Any:
+    """Return JSON with its long strings cut, so that one name does not push the others out of sight."""
+    if isinstance(value, dict):
+        return {_folded(name): _folded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_folded(item) for item in value]
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return f"{value[:LONGEST_VALUE]}… ({len(value):,} characters)"
+    return value
+
+
+def visible(text: str) -> str:
+    """Spell out what cannot be seen, as JSON would: a name that turns the direction must not turn ours."""
+    return UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
 def evidence(word: str) -> str:
@@ -73,7 +99,7 @@ def evidence(word: str) -> str:
 
 
 def shorter(text: str, length: int = 160) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return visible(text if len(text) <= length else f"{text[: length - 1]}…")
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -87,6 +113,7 @@ def spaced(word: str) -> str:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "clock_time": clock_time,
     "day_and_time": day_and_time,
+    "minute": minute,
     "ms": milliseconds,
     "dollars": dollars,
     "cents": cents,
@@ -94,6 +121,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "pretty": pretty,
     "evidence": evidence,
     "shorter": shorter,
+    "visible": visible,
     "spaced": spaced,
 }
 GLOBALS: Mapping[str, Callable[..., Any]] = {"plural": plural}

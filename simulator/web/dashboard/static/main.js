@@ -10,6 +10,11 @@ import { watchRegions } from "./refresh.js";
 for (const element of document.querySelectorAll("[data-with-script]")) element.hidden = false;
 for (const element of document.querySelectorAll("[data-without-script]")) element.hidden = true;
 
+// On a narrow screen the pages stand in one line, which scrolls.
+const strip = document.querySelector(".side nav");
+const current = strip?.querySelector("[aria-current]");
+if (current) strip.scrollLeft = current.offsetLeft - strip.clientWidth / 2 + current.offsetWidth / 2 - strip.offsetLeft;
+
 if (document.body.dataset.events) {
   const stream = listen(document.body.dataset.events, document.getElementById("connection"));
   if (document.getElementById("traffic")) watchTraffic(stream);

@@ -1,6 +1,8 @@
 // The live list: newest first, a bounded number of rows, one change of the document per frame however many come.
 import { pageAgain } from "./refresh.js";
 
+// Marks that show nothing and change how the rest reads, as the server's pages spell them out too.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 const FIELDS = ["platform", "operation", "row", "source", "http"];
 
 export function watchTraffic(stream) {
@@ -120,7 +122,7 @@ function rowOf(event, template, told) {
   link.href = `${told.pageOf}${encodeURIComponent(event.id)}${told.query}`;
   link.querySelector(".method").textContent = event.method;
   link.querySelector("bdi").textContent = shorter(event.path, 200);
-  cell("op").textContent = event.operation === "*" ? "no operation" : event.operation;
+  cell("op").textContent = event.operation === "*" ? "none" : event.operation;
   if (event.source_id) {
     const name = document.createElement("bdi");
     name.textContent = shorter(event.source_id, 80);
@@ -139,7 +141,8 @@ function rowOf(event, template, told) {
 }
 
 function shorter(text, length) {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+  const cut = text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+  return cut.replace(UNSEEN, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function milliseconds(value) {

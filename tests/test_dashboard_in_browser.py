@@ -1,0 +1,479 @@
+"""The dashboard in a real browser: what a visitor sees and does, and what no visitor can be made to."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from simulator.testing import Server, Tenant
+from tests import filling
+from tests.browsing import NARROW, WIDE, Theme, Visit, barriers, visiting
+from tests.dashboard_pages import HOME, NAMES, UI, path_of
+from tests.programs import program
+from tests.running import PATIENCE, Running, sandbox, wait_until
+
+pytestmark = pytest.mark.long
+
+HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=1">"'\u202egnp.exe\u2066 & {{ 7*7 }}"""
+STRICT = {
+    "default-src": {"'none'"},
+    "script-src": {"'self'"},
+    "style-src": {"'self'"},
+    "connect-src": {"'self'"},
+    "base-uri": {"'none'"},
+    "form-action": {"'self'"},
+    "frame-ancestors": {"'none'"},
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with sandbox("--db", ":memory:") as running:
+        yield running
+
+
+@pytest.fixture
+def tenant(server: Running) -> Iterator[Tenant]:
+    made = Server(server.base_url).new_tenant()
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """A visitor at a desk, who finds nothing to complain about."""
+    with visiting(chromium) as found:
+        yield found
+        assert found.complaints == []
+
+
+def address(tenant: Tenant, path: str = HOME) -> str:
+    return f"{tenant.base_url}{path}?tenant={tenant.id}"
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#rows > tr")
+
+
+def live(page: Page) -> None:
+    """Wait until the page's event stream is open."""
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+
+
+def ping(tenant: Tenant, **more: object) -> requests.Response:
+    source = tenant.source(platform="pingtree")
+    body = {"state": "CA", "zip_code": "90001", "loan_amount": 15000, **more}
+    headers = {"Authorization": f"Bearer {source.credentials['ping']}"}
+    url = f"{tenant.base_url}/api/lead/ping/{source.name}"
+    return requests.post(url, json=body, headers=headers, timeout=PATIENCE)
+
+
+# --- the first visit ------------------------------------------------------------------------------------------
+
+
+def test_a_newcomer_runs_the_curl_that_the_page_shows_and_sees_the_request_come_in(visit: Visit) -> None:
+    program("curl")
+    with sandbox("--db", ":memory:") as fresh:
+        page = visit.page
+        page.goto(f"{fresh.base_url}/")
+        assert page.url == f"{fresh.base_url}{HOME}"
+        expect(page.locator("#empty")).to_be_visible()
+        live(page)
+        for number, pasted in enumerate([page.locator(f"#first-{place}").inner_text() for place in (1, 2)], start=1):
+            subprocess.run(["bash", "-euc", pasted], capture_output=True, check=True, timeout=PATIENCE)
+            expect(rows(page)).to_have_count(number)
+        expect(page.locator("#empty")).to_have_count(0)
+        assert visit.elsewhere(fresh.base_url) == []
+
+
+def test_a_program_that_is_no_browser_gets_no_page_at_the_root(server: Running) -> None:
+    answer = requests.get(f"{server.base_url}/", headers={"Accept": "*/*"}, timeout=PATIENCE, allow_redirects=False)
+    assert answer.status_code == 404
+
+
+def test_a_copy_button_copies_what_it_stands_beside(chromium: Browser, tenant: Tenant) -> None:
+    with visiting(chromium, permissions=["clipboard-read", "clipboard-write"]) as visit:
+        visit.page.goto(address(tenant))
+        visit.page.click('[data-copy="first-1"]')
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert copied == visit.page.locator("#first-1").text_content()
+
+
+# --- live traffic ---------------------------------------------------------------------------------------------
+
+
+def test_a_row_opens_the_explanation_of_its_request(visit: Visit, tenant: Tenant) -> None:
+    ping(tenant, credit_score="brilliant")
+    page = visit.page
+    page.goto(address(tenant))
+    rows(page).first.locator("a").click()
+    for heading in ("What would have to change", "How it was decided", "Buyers", "Duties", "Request and answer"):
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    expect(page.get_by_label("Request as it came in")).to_contain_text('"credit_score": "brilliant"')
+    expect(page.get_by_label("Answer as it went out")).to_contain_text("invalidField")
+
+
+def test_the_explanation_shows_each_buyer_with_its_bid_and_why_it_lost(visit: Visit, tenant: Tenant) -> None:
+    ping(tenant)
+    visit.page.goto(address(tenant))
+    rows(visit.page).first.locator("a").click()
+    lanes = visit.page.locator("ol.lanes > li.lane")
+    expect(lanes).to_have_count(3)
+    expect(lanes.filter(has=visit.page.get_by_role("link", name="xyz_lenders"))).to_contain_text("$45.00")
+    expect(lanes.filter(has=visit.page.get_by_role("link", name="golden_bank"))).to_contain_text("loan_amount")
+
+
+def test_no_credential_is_in_the_page_of_a_request_but_where_it_is_offered_for_copying(
+    visit: Visit, tenant: Tenant
+) -> None:
+    token = tenant.source(platform="pingtree").credentials["ping"]
+    ping(tenant, sub1=token)
+    visit.page.goto(address(tenant))
+    assert token not in visit.page.content()
+    rows(visit.page).first.locator("a").click()
+    visit.page.locator("#token").evaluate("item => item.remove()")
+    assert token not in visit.page.content()
+
+
+def test_the_curl_of_a_request_sends_it_again(visit: Visit, tenant: Tenant) -> None:
+    ping(tenant, sub1='it\'s "quoted" & $HOME')
+    page = visit.page
+    page.goto(address(tenant))
+    rows(page).first.locator("a").click()
+    again = f"TOKEN={page.locator('#token').inner_text()}\n{page.locator('#again').inner_text()}"
+    done = subprocess.run(["bash", "-euc", again], capture_output=True, check=True, timeout=PATIENCE)
+    assert b"ping_accept" in done.stdout
+    first, second = (tenant.requests.explain(item["id"])["request"]["body"] for item in tenant.requests)
+    assert first == second
+
+
+def test_a_filter_keeps_what_it_names_also_of_what_comes_later(visit: Visit, tenant: Tenant) -> None:
+    ping(tenant)
+    ping(tenant, credit_score="brilliant")
+    page = visit.page
+    page.goto(address(tenant))
+    page.get_by_label("Status").fill("4xx")
+    page.get_by_role("button", name="Filter").click()
+    expect(rows(page)).to_have_count(1)
+    live(page)
+    ping(tenant)
+    ping(tenant, credit_score="none")
+    expect(rows(page)).to_have_count(2)
+    expect(page.locator("#rows .status")).to_have_text(["400", "400"])
+
+
+def test_a_filter_that_nobody_can_read_says_so_and_shows_nothing(chromium: Browser, tenant: Tenant) -> None:
+    ping(tenant)
+    with visiting(chromium) as visit:
+        visit.page.goto(f"{address(tenant)}&http=many")
+        expect(visit.page.locator(".problem")).to_contain_text("http")
+        expect(rows(visit.page)).to_have_count(0)
+
+
+def test_a_paused_list_stands_still_and_resumes_with_what_came_meanwhile(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    ping(tenant)
+    page.goto(address(tenant))
+    live(page)
+    pause = page.locator("#pause")
+    pause.click()
+    ping(tenant)
+    ping(tenant)
+    expect(pause).to_contain_text("2 new")
+    expect(rows(page)).to_have_count(1)
+    pause.click()
+    expect(rows(page)).to_have_count(3)
+
+
+def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Running, tenant: Tenant) -> None:
+    other = Server(server.base_url).new_tenant()
+    visit.page.goto(address(tenant))
+    live(visit.page)
+    ping(other)
+    ping(tenant, sub1="mine")
+    expect(rows(visit.page)).to_have_count(1)
+    visit.page.get_by_label("Tenant").select_option(other.id)
+    expect(visit.page).to_have_url(re.compile(f"tenant={other.id}"))
+    expect(rows(visit.page)).to_have_count(1)
+    other.delete()
+
+
+# --- hostile leads --------------------------------------------------------------------------------------------
+
+
+def test_a_hostile_lead_is_shown_and_does_nothing(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    ping(tenant)
+    page.goto(address(tenant))
+    live(page)
+    width = page.locator("table").bounding_box()
+    ping(tenant, sub1=HOSTILE, state=HOSTILE, first_name="n" * 10_000, **{HOSTILE: "x", "y" * 10_000: 1})
+    requests.post(
+        f"{tenant.base_url}/api/lead/ping/{tenant.source(platform='pingtree').name}/{'w' * 3000}<script>",
+        headers={"User-Agent": "<script>window.pwned=1</script>"},
+        timeout=PATIENCE,
+    )
+    expect(rows(page)).to_have_count(2)
+    for _ in ("as it streamed in", "as it is served"):
+        assert page.locator("table").bounding_box()["width"] == width["width"]  # type: ignore[index]
+        _unharmed(visit)
+        page.reload()
+    rows(page).first.locator("a").click()
+    expect(page.get_by_label("Request as it came in")).to_contain_text("<script>window.pwned=1</script>")
+    _unharmed(visit)
+
+
+def _unharmed(visit: Visit) -> None:
+    assert visit.page.evaluate("window.pwned") is None
+    assert visit.sticking_out() == []
+    assert visit.page.locator("#main script, #main img, #main iframe").count() == 0
+
+
+# --- what comes fast, what goes away --------------------------------------------------------------------------
+
+
+LUA = """
+local n = 0
+function init(args) own = args[1] end
+function request()
+  n = n + 1
+  local body = '{"flo_campaign_id": "' .. own .. '", "flo_supplier_id": "none", "state": "TX", "note": "' .. n .. '"}'
+  return wrk.format("POST", "/api/v1/ping", {["x-api-key"] = "nobody", ["Content-Type"] = "application/json"}, body)
+end
+function delay() return 18 end
+"""
+
+
+def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visit: Visit, tmp_path: Path) -> None:
+    wrk = program("wrk")
+    (tmp_path / "hurry.lua").write_text(LUA)
+    with sandbox("--db", ":memory:") as busy:
+        page = visit.page
+        page.goto(f"{busy.base_url}{HOME}")
+        live(page)
+        before = visit.heap()
+        command = [wrk, "-t1", "-c20", "-d10s", "-s", str(tmp_path / "hurry.lua"), busy.base_url, "--", "c"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hurry:
+            drawn = 0
+            while hurry.poll() is None:
+                drawn += page.evaluate("() => new Promise(done => requestAnimationFrame(() => done(1)))")
+                assert rows(page).count() <= 200
+            assert hurry.stdout is not None
+            assert "Socket errors" not in hurry.stdout.read()
+        kept = requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"]
+        assert kept > 1000
+        assert drawn > 0
+        expect(rows(page)).to_have_count(200)
+        assert visit.heap() - before < 20 * 2**20
+        rows(page).first.locator("a").click()
+        expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()
+
+
+def test_a_row_that_somebody_stands_on_does_not_keep_the_others(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    ping(tenant)
+    page.goto(address(tenant))
+    live(page)
+    rows(page).first.locator("a").focus()
+    mine = rows(page).first.get_attribute("data-id")
+    for _ in range(260):
+        ping(tenant, state="")
+    wait_until(lambda: page.locator("#rows > tr").count() >= 200, "the list is full")
+    wait_until(lambda: tenant.requests[-1]["id"] in page.locator("#rows").inner_html(), "the last one is shown")
+    assert rows(page).count() <= 201
+    expect(page.locator(f'#rows > tr[data-id="{mine}"] a')).to_be_focused()
+
+
+def test_the_page_finds_a_sandbox_again_that_was_started_anew(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    with sandbox("--db", str(tmp_path / "one.db")) as first:
+        page.goto(f"{first.base_url}{HOME}")
+        live(page)
+        ping(Server(first.base_url).tenant())
+        expect(rows(page)).to_have_count(1)
+        port = first.base_url.rpartition(":")[2]
+    expect(page.locator("#connection")).to_have_attribute("data-state", "lost")
+    with sandbox("--db", str(tmp_path / "one.db"), "--port", port) as second:
+        live(page)
+        ping(Server(second.base_url).tenant())
+        ping(Server(second.base_url).tenant())
+        expect(rows(page)).to_have_count(2)
+        assert [line for line in visit.complaints if "ERR_" not in line] == []
+        visit.complaints.clear()
+
+
+# --- who may look ---------------------------------------------------------------------------------------------
+
+
+def test_a_control_token_has_to_be_given_before_anything_is_shown(chromium: Browser) -> None:
+    with sandbox("--db", ":memory:", "--control-token", "open sesame") as guarded, visiting(chromium) as visit:
+        page = visit.page
+        page.goto(f"{guarded.base_url}{UI}/sources")
+        field = page.get_by_label("Control token")
+        expect(field).to_be_focused()
+        field.fill("open barley")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_contain_text("not the control token")
+        assert visit.complaints == [f"answer 403: {guarded.base_url}{UI}/login"]
+        page.get_by_label("Control token").fill("open sesame")
+        page.get_by_role("button", name="Log in").click()
+        expect(page).to_have_url(f"{guarded.base_url}{UI}/sources")
+        page.get_by_role("link", name="Live traffic").click()
+        live(page)
+        [cookie] = [one for one in page.context.cookies() if "theme" not in one["name"]]
+        assert cookie["httpOnly"]
+        assert cookie["sameSite"] == "Strict"
+        assert "sesame" not in cookie["value"]
+        page.get_by_role("button", name="Log out").click()
+        page.goto(f"{guarded.base_url}{HOME}")
+        expect(page.get_by_label("Control token")).to_be_visible()
+
+
+def test_the_login_leads_nowhere_but_to_the_dashboard() -> None:
+    with sandbox("--db", ":memory:", "--control-token", "open sesame") as guarded:
+        for wanted in (
+            "https://example.com/",
+            "//example.com/",
+            "/\\\\example.com",
+            "/__sandbox/../../x",
+            "javascript:alert(1)",
+        ):
+            answer = requests.post(
+                f"{guarded.base_url}{UI}/login",
+                data={"token": "open sesame", "next": wanted},
+                allow_redirects=False,
+                timeout=PATIENCE,
+            )
+            assert answer.status_code == 303
+            assert answer.headers["Location"].startswith("/__sandbox/"), wanted
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://example.com"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
+)
+def test_a_form_of_another_site_changes_nothing(server: Running, headers: dict[str, str]) -> None:
+    before = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
+    for path, body in ((f"{UI}/clock", {"advance": "1 h"}), ("/__sandbox/clock", '{"advance": "1 h"}')):
+        answer = requests.post(f"{server.base_url}{path}", data=body, headers=headers, timeout=PATIENCE)
+        assert answer.status_code == 403, path
+    after = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
+    assert after["now"][:15] == before["now"][:15]
+
+
+# --- by keyboard, without scripts -----------------------------------------------------------------------------
+
+
+def test_the_list_is_used_by_keyboard_alone(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    for _ in range(3):
+        ping(tenant)
+    page.goto(address(tenant))
+    live(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(rows(page).first.locator("a")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.locator("#filters :focus")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()
+
+
+FOCUS = """() => {
+  const item = document.activeElement, style = getComputedStyle(item);
+  const seen = item !== document.body && (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+    || style.boxShadow !== "none" || getComputedStyle(item, "::after").outlineStyle !== "none");
+  return [item.outerHTML.slice(0, 100), seen];
+}"""
+
+
+def test_whoever_goes_by_tab_sees_where_they_are(visit: Visit, tenant: Tenant) -> None:
+    ping(tenant)
+    visit.page.goto(address(tenant))
+    live(visit.page)
+    for _ in range(25):
+        visit.page.keyboard.press("Tab")
+        where, seen = visit.page.evaluate(FOCUS)
+        assert seen or where.startswith("<body"), where
+
+
+def test_traffic_and_explanations_read_without_scripts(chromium: Browser, tenant: Tenant) -> None:
+    ping(tenant, credit_score="brilliant")
+    ping(tenant)
+    with visiting(chromium, scripts=False) as visit:
+        page = visit.page
+        page.goto(address(tenant))
+        expect(rows(page)).to_have_count(2)
+        expect(page.locator("#pause")).to_be_hidden()
+        page.get_by_label("Status").fill("400")
+        page.get_by_role("button", name="Filter").click()
+        expect(rows(page)).to_have_count(1)
+        rows(page).first.locator("a").click()
+        expect(page.get_by_role("heading", name="What would have to change")).to_be_visible()
+        page.get_by_role("button", name="Dark").click()
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        assert visit.complaints == []
+
+
+# --- every page -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[Tenant]:
+    """A sandbox after a working day."""
+    with sandbox("--db", ":memory:", "--config", str(filling.SANDBOX)) as running:
+        tenant = Server(running.base_url).tenant()
+        filling.Day(tenant).pass_by()
+        yield tenant
+
+
+@pytest.mark.parametrize(("width", "theme"), [(WIDE, "light"), (NARROW, "dark")])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_keeps_nobody_out_and_fits_its_window(
+    chromium: Browser, filled: Tenant, name: str, width: int, theme: Theme
+) -> None:
+    with visiting(chromium, width=width, theme=theme) as visit:
+        visit.page.goto(f"{filled.base_url}{path_of(name, filled)}")
+        live(visit.page)
+        assert visit.sticking_out() == []
+        assert barriers(visit.page) == []
+        assert visit.complaints == []
+        assert visit.elsewhere(filled.base_url) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_reads_without_scripts(chromium: Browser, filled: Tenant, name: str) -> None:
+    address = f"{filled.base_url}{path_of(name, filled)}"
+    with visiting(chromium) as scripted, visiting(chromium, scripts=False) as plain:
+        for visit in (scripted, plain):
+            visit.page.goto(address)
+        live(scripted.page)
+        headings = [
+            visit.page.locator("#main :is(h1, h2, h3):visible").all_inner_texts() for visit in (scripted, plain)
+        ]
+        assert headings[0] == headings[1]
+        assert plain.complaints == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_lets_no_script_style_or_frame_in_but_its_own(filled: Tenant, name: str) -> None:
+    answer = requests.get(f"{filled.base_url}{path_of(name, filled)}", timeout=PATIENCE)
+    told = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
+    assert {key: set(told[key].split()) for key in STRICT} == STRICT
+    assert "unsafe" not in str(told)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=", answer.text)
