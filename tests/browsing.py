@@ -65,7 +65,7 @@ class Visit:
     def _listen(self) -> None:
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(f"script error: {error}"))
-        self.page.on("dialog", self._asked)
+        self.page.on("dialog", self.asked)
         self.page.on("request", self._fetched)
         self.page.on("response", self._answered)
 
@@ -73,7 +73,8 @@ class Visit:
         if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):
             self.complaints.append(f"console {message.type}: {message.text}")
 
-    def _asked(self, dialog: Dialog) -> None:
+    def asked(self, dialog: Dialog) -> None:
+        """Say no, and complain. A test that says yes takes this off the page before."""
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 

@@ -6,7 +6,7 @@ from simulator.testing import Tenant
 
 HOME = "/__sandbox/"
 UI = "/__sandbox/ui"
-NAMES = ("traffic", "explanation", "sources", "buyers", "buyer", "steering", "charts", "duties", "conformance")
+NAMES = ("traffic", "explanation", "sources", "buyers", "buyer", "steering", "charts", "duties", "conformance", "row")
 
 
 def path_of(name: str, tenant: Tenant) -> str:
@@ -17,6 +17,8 @@ def path_of(name: str, tenant: Tenant) -> str:
         return f"{UI}/requests/{most_contested(tenant)}"
     if name == "buyer":
         return f"{UI}/buyers/leaddistro/sunny_side"
+    if name == "row":
+        return f"{UI}/conformance/LD-ING-422-DUPLICATE"
     return f"{UI}/{name}"
 
 
@@ -27,4 +29,4 @@ def most_contested(tenant: Tenant) -> str:
 
 
 def _bids(tenant: Tenant, name: str) -> int:
-    return sum(buyer["bid"] is not None for buyer in tenant.requests.explain(name)["explanation"]["buyers"])
+    return sum(buyer["amount"] is not None for buyer in tenant.requests.explain(name)["explanation"]["buyers"])

@@ -12,6 +12,7 @@ import requests
 
 from fixtures.leads import fake_leads, ping_part
 from simulator.testing import Source, Tenant
+from tests.running import run
 
 SANDBOX = Path(__file__).with_suffix(".yaml")
 # A Monday, half past eight in New York, after all that was listed or issued when the sandbox started.
@@ -23,6 +24,14 @@ NEVER = "2125550199"  # stands on the suppression lists
 
 Lead = dict[str, Any]
 Doing = Callable[[Lead], None]
+
+
+def report(folder: Path) -> bytes:
+    """Return the report of a whole run of the conformance suite on a sandbox of its own."""
+    place = folder / "report.json"
+    ended = run("conform", "--quiet", "--json", str(place))
+    assert ended.returncode == 0, ended.stderr
+    return place.read_bytes()
 
 
 class Day:

@@ -11,6 +11,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from fixtures.leads import fake_leads
 from simulator.testing import Server, Tenant
 from tests import filling
 from tests.browsing import NARROW, WIDE, Theme, Visit, barriers, visiting
@@ -66,12 +67,30 @@ def live(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
-def ping(tenant: Tenant, **more: object) -> requests.Response:
+def ping(tenant: Tenant, token: str = "", **more: object) -> requests.Response:
     source = tenant.source(platform="pingtree")
     body = {"state": "CA", "zip_code": "90001", "loan_amount": 15000, **more}
-    headers = {"Authorization": f"Bearer {source.credentials['ping']}"}
+    headers = {"Authorization": f"Bearer {token or source.credentials['ping']}"}
     url = f"{tenant.base_url}/api/lead/ping/{source.name}"
     return requests.post(url, json=body, headers=headers, timeout=PATIENCE)
+
+
+def post(tenant: Tenant, transaction: str) -> requests.Response:
+    source = tenant.source(platform="pingtree")
+    [lead] = fake_leads("pingtree", 1, 1)
+    headers = {"Authorization": f"Bearer {source.credentials['post']}"}
+    body = {**lead, "state": "CA", "zip_code": "90001", "loan_amount": 15000, "transaction_id": transaction}
+    url = f"{tenant.base_url}/api/lead/post/{source.name}"
+    return requests.post(url, json=body, headers=headers, timeout=PATIENCE)
+
+
+def ingest(tenant: Tenant) -> None:
+    supplier = tenant.source(platform="leaddistro")
+    [lead] = fake_leads("leaddistro", 1, 1)
+    body = {**lead, "state": "TX", "flo_campaign_id": supplier.campaign, "flo_supplier_id": supplier.id}
+    headers = {"x-api-key": supplier.credentials["api_key"]}
+    answer = requests.post(f"{tenant.base_url}/api/v1/ingest", json=body, headers=headers, timeout=PATIENCE)
+    assert answer.status_code == 201
 
 
 # --- the first visit ------------------------------------------------------------------------------------------
@@ -202,6 +221,156 @@ def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Runnin
     expect(visit.page).to_have_url(re.compile(f"tenant={other.id}"))
     expect(rows(visit.page)).to_have_count(1)
     other.delete()
+
+
+# --- what a visitor does --------------------------------------------------------------------------------------
+
+
+def done(page: Page) -> Locator:
+    """Return what the page says of an action that worked."""
+    return page.locator('.notice[role="status"]')
+
+
+def refused(page: Page) -> Locator:
+    return page.locator('.notice[role="alert"]')
+
+
+def generate_new_token(page: Page, kind: str = "ping") -> None:
+    page.get_by_role("button", name=f"Generate New Token ({kind}, src_abc123)").click()
+
+
+def test_a_token_that_was_generated_anew_opens_and_the_old_one_does_not(chromium: Browser, tenant: Tenant) -> None:
+    old = tenant.source(platform="pingtree").credentials["ping"]
+    with visiting(chromium) as visit:
+        page = visit.page
+        page.goto(address(tenant, f"{UI}/sources"))
+        shown = page.locator("#credential-pingtree-src_abc123-ping")
+        expect(shown).to_have_text(old)
+        generate_new_token(page)
+        assert visit.complaints.pop().startswith("dialog: Make a new ping credential")  # dismissed: nothing happened
+        expect(shown).to_have_text(old)
+        page.remove_listener("dialog", visit.asked)
+        page.once("dialog", lambda dialog: dialog.accept())
+        generate_new_token(page)
+        expect(done(page)).to_contain_text("The one before is refused")
+        expect(shown).not_to_have_text(old)
+        assert ping(tenant).status_code == 401
+        assert ping(tenant, token=shown.inner_text()).status_code == 201
+        assert visit.complaints == []
+
+
+def test_an_armed_fault_fires_and_is_disarmed(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/steering"))
+    form = page.locator("form", has=page.get_by_role("button", name="Arm", exact=True))
+    form.get_by_label("Trigger").fill("http_500")
+    form.get_by_label("Vendor").select_option("pingtree")
+    form.get_by_label("How often").fill("2")
+    form.get_by_text("curl", exact=True).click()
+    typed = page.locator("#curl-arm").inner_text()
+    form.get_by_role("button", name="Arm").click()
+    expect(done(page)).to_contain_text("fault_1 is armed")
+    live(page)
+    assert ping(tenant).status_code == 500
+    expect(page.locator("#faults")).to_contain_text("fired 1 time")
+    page.get_by_role("button", name="Disarm fault_1").click()
+    expect(page.locator("#faults")).to_contain_text("None is armed")
+    assert ping(tenant).status_code == 201
+    subprocess.run(["bash", "-euc", typed], capture_output=True, check=True, timeout=PATIENCE)
+    [armed] = tenant.control("GET", "faults")["faults"]
+    assert (armed["trigger"], armed["platform"], armed["left"]) == ("http_500", "pingtree", 2)
+
+
+def test_what_cannot_be_armed_is_said_and_what_was_typed_stays(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/steering"))
+    form = page.locator("form", has=page.get_by_role("button", name="Arm", exact=True))
+    form.get_by_label("Trigger").fill("htp_500")
+    form.get_by_role("button", name="Arm").click()
+    expect(refused(page)).to_contain_text("htp_500")
+    expect(form.get_by_label("Trigger")).to_have_value("htp_500")
+    assert tenant.control("GET", "faults")["faults"] == []
+
+
+def test_a_ping_expires_when_the_clock_is_advanced(visit: Visit, tenant: Tenant) -> None:
+    transaction = ping(tenant).json()["data"]["transaction_id"]
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/steering"))
+    before = tenant.clock.now()
+    page.get_by_label("Advance by", exact=True).last.fill("301 s")
+    page.get_by_role("button", name="Advance", exact=True).click()
+    expect(done(page)).to_contain_text("The clock shows")
+    assert (tenant.clock.now() - before).total_seconds() >= 301
+    answer = post(tenant, transaction)
+    assert (answer.status_code, answer.json()["data"]["leadStatus"]) == (400, "rejected")
+    page.get_by_role("link", name="Live traffic").click()
+    expect(rows(page).first).to_contain_text("expired")
+
+
+def test_a_buyer_that_is_told_to_refuse_refuses_until_it_is_let_go(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/buyers/pingtree/xyz_lenders"))
+    page.get_by_role("button", name=re.compile("refuse", re.IGNORECASE)).click()
+    expect(done(page)).to_contain_text("refuses everything")
+    assert ping(tenant).json()["data"]["amount"] == "5.00"
+    page.get_by_role("button", name=re.compile("persona", re.IGNORECASE)).click()
+    expect(done(page)).to_contain_text("as its persona says")
+    assert ping(tenant).json()["data"]["amount"] == "45.00"
+
+
+def test_a_tenant_is_made_shown_and_deleted(chromium: Browser, server: Running) -> None:
+    with visiting(chromium) as visit:
+        page = visit.page
+        page.remove_listener("dialog", visit.asked)
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto(f"{server.base_url}{UI}/steering")
+        page.get_by_label("New tenant").fill("made-here")
+        page.get_by_role("button", name="Make it").click()
+        expect(page.get_by_label("Tenant", exact=True)).to_have_value("made-here")
+        page.get_by_role("button", name="Delete made-here").click()
+        expect(page.get_by_label("Tenant", exact=True)).to_have_value("default")
+        names = [
+            item["tenant"]
+            for item in requests.get(f"{server.base_url}/__sandbox/tenants", timeout=PATIENCE).json()["tenants"]
+        ]
+        assert "made-here" not in names
+        assert visit.complaints == []
+
+
+def test_a_webhook_that_was_delivered_is_replayed(visit: Visit, tenant: Tenant) -> None:
+    ingest(tenant)
+    wait_until(lambda: tenant.deliveries(status="delivered"), "the webhook arrived")
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/buyers/leaddistro/buyer_abc"))
+    page.get_by_role("button", name=re.compile("replay|again", re.IGNORECASE)).first.click()
+    expect(done(page)).to_contain_text("is sent again")
+    [delivery] = tenant.deliveries()
+    found = f"deliveries/{delivery['id']}"
+    wait_until(lambda: len(tenant.control("GET", found)["attempts"]) == 2, "it was sent again")
+
+
+def test_every_form_works_without_scripts(chromium: Browser, tenant: Tenant) -> None:
+    old = tenant.source(platform="pingtree").credentials["ping"]
+    with visiting(chromium, scripts=False) as visit:
+        page = visit.page
+        page.goto(address(tenant, f"{UI}/sources"))
+        generate_new_token(page)
+        expect(done(page)).to_contain_text("The one before is refused")
+        expect(page.locator("#credential-pingtree-src_abc123-ping")).not_to_have_text(old)
+        page.goto(address(tenant, f"{UI}/steering"))
+        page.get_by_label("Trigger").fill("http_500")
+        page.get_by_role("button", name="Arm", exact=True).click()
+        page.get_by_role("button", name="Disarm fault_1").click()
+        expect(done(page)).to_contain_text("fault_1 is disarmed")
+        page.get_by_role("button", name="Freeze").click()
+        expect(done(page)).to_contain_text("stands still")
+        page.get_by_label("Keep the state as").fill("here")
+        page.get_by_role("button", name="Keep").click()
+        page.get_by_role("button", name="Restore here").click()
+        expect(done(page)).to_contain_text("here")
+        page.get_by_role("button", name="Reset").click()
+        expect(done(page)).to_contain_text("Emptied")
+        assert visit.complaints == []
 
 
 # --- hostile leads --------------------------------------------------------------------------------------------
@@ -359,7 +528,7 @@ def test_the_login_leads_nowhere_but_to_the_dashboard() -> None:
 )
 def test_a_form_of_another_site_changes_nothing(server: Running, headers: dict[str, str]) -> None:
     before = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
-    for path, body in ((f"{UI}/clock", {"advance": "1 h"}), ("/__sandbox/clock", '{"advance": "1 h"}')):
+    for path, body in ((f"{UI}/do/advance", {"advance": "1 h"}), ("/__sandbox/clock", '{"advance": "1 h"}')):
         answer = requests.post(f"{server.base_url}{path}", data=body, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 403, path
     after = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
@@ -432,11 +601,13 @@ def test_traffic_and_explanations_read_without_scripts(chromium: Browser, tenant
 
 
 @pytest.fixture(scope="module")
-def filled() -> Iterator[Tenant]:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     """A sandbox after a working day."""
     with sandbox("--db", ":memory:", "--config", str(filling.SANDBOX)) as running:
         tenant = Server(running.base_url).tenant()
         filling.Day(tenant).pass_by()
+        report = filling.report(tmp_path_factory.mktemp("conform"))
+        requests.put(f"{running.base_url}/__sandbox/conformance", data=report, timeout=PATIENCE).raise_for_status()
         yield tenant
 
 
