@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,8 +13,8 @@ import orjson
 
 MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
-PACE = 0.1  # seconds between two writes to one reader: what comes meanwhile goes together
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
+PACE = 0.1  # seconds between two batches: a reader that is woken for each of many events would cost their senders
 
 
 class TooManySubscribersError(Exception):
@@ -36,8 +35,7 @@ class Subscription:
         self._waiting: deque[bytes] = deque()
         self._queue = queue
         self._dropped = 0
-        self._ended = threading.Event()
-        self._not_before = 0.0
+        self._stopped = threading.Event()
 
     def put(self, event: bytes) -> None:
         with self._changed:
@@ -45,14 +43,14 @@ class Subscription:
                 self._waiting.popleft()
                 self._dropped += 1
             self._waiting.append(event)
-            if len(self._waiting) == 1:
+            if len(self._waiting) == 1:  # a reader that has something already is awake, or will look
                 self._changed.notify()
 
     def end(self) -> None:
         """Let the reader's stream end. Safe to call twice, and from any thread."""
         self._hub.leave(self)
         with self._changed:
-            self._ended.set()
+            self._stopped.set()
             self._changed.notify()
 
     def stream(self, heartbeat: float = HEARTBEAT) -> Iterator[bytes]:
@@ -61,18 +59,16 @@ class Subscription:
             yield b": listening\n\n"
             while (batch := self._next(heartbeat)) is not None:
                 yield batch or b": still here\n\n"
+                if batch:
+                    self._stopped.wait(PACE)  # what comes next comes at once when nothing came for that long
         finally:
             self.end()
 
     def _next(self, heartbeat: float) -> bytes | None:
         with self._changed:
-            if not self._waiting and not self._ended.is_set():
+            if not self._waiting and not self._stopped.is_set():
                 self._changed.wait(heartbeat)
-        # Waking a reader for each event would cost those who are answered meanwhile more than the events do.
-        self._ended.wait(max(0.0, self._not_before - time.monotonic()))
-        self._not_before = time.monotonic() + PACE
-        with self._changed:
-            if self._ended.is_set():
+            if self._stopped.is_set():
                 return None
             batch = b"".join(self._waiting)
             self._waiting.clear()

@@ -65,7 +65,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             contract=parts.contracts[entry["platform"]],
             auction=auction.lanes(told["buyers"], evidence.timeouts(tenant, parts.contracts, entry)),
             story=story.steps(entry, told),
-            duties=evidence.findings(parts, tenant, entry["id"]),
+            duties=evidence.findings(parts, tenant, entry),
             again=sending.again(entry, origin()),
             credential=sending.credential_in_force(tenant, parts.contracts, entry),
         )

@@ -3,6 +3,7 @@ import "./copy.js";
 import "./theme.js";
 import "./forms.js";
 import "./keys.js";
+import { watchClock } from "./clock.js";
 import { listen } from "./live.js";
 import { watchTraffic } from "./traffic.js";
 import { watchRegions } from "./refresh.js";
@@ -18,5 +19,6 @@ if (current) strip.scrollLeft = current.offsetLeft - strip.clientWidth / 2 + cur
 if (document.body.dataset.events) {
   const stream = listen(document.body.dataset.events, document.getElementById("connection"));
   if (document.getElementById("traffic")) watchTraffic(stream);
+  watchClock(stream);
   watchRegions(stream);
 }
