@@ -16,7 +16,7 @@ def path_of(name: str, tenant: Tenant) -> str:
     if name == "explanation":
         return f"{UI}/requests/{most_contested(tenant)}"
     if name == "buyer":
-        return f"{UI}/buyers/leaddistro/sunny_side"
+        return f"{UI}/buyers/leaddistro/late_watts"
     if name == "row":
         return f"{UI}/conformance/LD-ING-422-DUPLICATE"
     return f"{UI}/{name}"

@@ -57,8 +57,10 @@ class Day:
             for doing, lead in self._moments(doings, visit / visits, loan, sun):
                 doing(lead)
             self._tenant.clock.advance(PACE * self._dice.uniform(0.5, 1.5))
-        self._blunders()
-        self._hurry()
+            if visit == visits * 2 // 3:
+                self._blunders()
+                self._hurry()
+        self._arm_for_tomorrow()
 
     def _moments(
         self, doings: Mapping[str, tuple[Doing, ...]], share: float, loan: Lead, sun: Lead
@@ -162,6 +164,8 @@ class Day:
         self._tenant.trigger("http_500", platform="pingtree", operation="ping", count=2)
         self._ping(lead)
         self._ping(lead)
+
+    def _arm_for_tomorrow(self) -> None:
         self._tenant.trigger("slow=400", platform="leaddistro", operation="ingest", count=3)
         self._tenant.trigger("PT-POST-400-RULE", platform="pingtree", count=None, probability=0.1, seed=1)
 

@@ -310,10 +310,10 @@ def test_a_ping_expires_when_the_clock_is_advanced(visit: Visit, tenant: Tenant)
 def test_a_buyer_that_is_told_to_refuse_refuses_until_it_is_let_go(visit: Visit, tenant: Tenant) -> None:
     page = visit.page
     page.goto(address(tenant, f"{UI}/buyers/pingtree/xyz_lenders"))
-    page.get_by_role("button", name=re.compile("refuse", re.IGNORECASE)).click()
+    page.get_by_role("button", name="Refuse").click()
     expect(done(page)).to_contain_text("refuses everything")
     assert ping(tenant).json()["data"]["amount"] == "5.00"
-    page.get_by_role("button", name=re.compile("persona", re.IGNORECASE)).click()
+    page.get_by_role("button", name="Normal").click()
     expect(done(page)).to_contain_text("as its persona says")
     assert ping(tenant).json()["data"]["amount"] == "45.00"
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONNECTIONS = 16
-LOOKS_EVERY = 1.0  # seconds between two loads of the page by one viewer, as often as its script does at most
+LEAST, SHARE = 10.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
 UNBOUNDED = {"rate": 4000, "burst": 4096, "seconds": 1}  # far above what one machine answers
 SANDBOX = {
     "leaddistro": {
@@ -104,9 +104,10 @@ def viewer(base_url: str) -> Iterator[None]:
 
 def _look(base_url: str, over: threading.Event) -> None:
     while not over.is_set():
+        began = time.monotonic()
         with urllib.request.urlopen(f"{base_url}/__sandbox/", timeout=30) as page:
             page.read()
-        over.wait(LOOKS_EVERY)
+        over.wait(max(LEAST, SHARE * (time.monotonic() - began)))
 
 
 def measured(sandbox: Running, script: Path, seconds: float, run: str) -> tuple[float, float]:
