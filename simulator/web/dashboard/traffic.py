@@ -20,7 +20,7 @@ from simulator.web.observation import explained, vocabulary
 from simulator.welcome import curl
 
 SHOWN = 100  # requests on a page
-KEPT_LIVE = 200  # rows that a page keeps while it streams
+KEPT_LIVE = 100  # rows that a page keeps while it streams
 FILTERS = ("platform", "operation", "http", "row", "source")
 
 
