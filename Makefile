@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
 
-.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load clean
+.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load screenshots clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -41,6 +41,9 @@ load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, abou
 	  [ $$code -eq 21 ] || exit $$code; \
 	  echo "the machine was too busy for a verdict; again"; \
 	done; exit 21
+
+screenshots: $(READY)  ## Pictures of the dashboard for the documentation, taken with Chromium
+	@$(BIN)/python -m tests.screenshots docs/images
 
 load: $(READY)  ## Every load scenario, about six minutes
 	@$(BIN)/leadsandbox load all

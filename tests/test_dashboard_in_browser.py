@@ -21,6 +21,7 @@ from tests.running import PATIENCE, Running, sandbox, wait_until
 
 pytestmark = pytest.mark.long
 
+DOCS = Path(__file__).parent.parent / "docs" / "dashboard.md"
 HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=1">"'\u202egnp.exe\u2066 & {{ 7*7 }}"""
 STRICT = {
     "default-src": {"'none'"},
@@ -645,6 +646,7 @@ def test_a_page_lets_no_script_style_or_frame_in_but_its_own(filled: Tenant, nam
     told = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
     assert {key: set(told[key].split()) for key in STRICT} == STRICT
     assert "unsafe" not in str(told)
+    assert answer.headers["Content-Security-Policy"] in " ".join(DOCS.read_text().split())
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"
     assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=", answer.text)
