@@ -22,8 +22,7 @@ from tests.programs import program
 from tests.running import PATIENCE, alive, descendants, wait_until
 
 _QUICK = {
-    "fsync": "off",  # what a killed machine would lose is no business of these tests
-    "synchronous_commit": "off",
+    "fsync": "off",  # the machine stays; a commit still waits for the server's own write, which outlives its death
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
@@ -71,15 +70,16 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = [part for name, value in _QUICK.items() for part in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
-            cwd=self.folder,
-            start_new_session=True,
-            **_as_user(self.user),
-        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **_as_user(self.user),
+            )
         wait_until(self.answers, "PostgreSQL answers")
 
     def answers(self) -> bool:
