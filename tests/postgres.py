@@ -56,6 +56,9 @@ class Postgres:
         found = self.run("psql", "-q", "-A", "-t", "-F", "\t", "-d", name, "-c", sql)
         return [tuple(line.split("\t")) for line in found.splitlines()]
 
+    def execute(self, url: str, sql: str) -> None:
+        self.query(url, sql)
+
     def run(self, name: str, *arguments: str) -> str:
         done = subprocess.run(
             [program(name), "-h", str(self.folder), "-U", "sandbox", *arguments],

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, insert, inspect, make_url, select
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from simulator.store import schema
 from simulator.store.connection import Compiled, Connection, Statement
-from simulator.store.tables import SCHEMA_VERSION, meta, metadata
 
 C = TypeVar("C", bound=Connection)
 
@@ -38,8 +38,6 @@ _SERVER = {
     "application_name": "leadsandbox",
     "options": "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
-
-_OURS = frozenset({"meta", "leads", "pings", "persons", "outbox"})  # the tables of every version
 
 
 class StoreError(Exception):
@@ -74,7 +72,7 @@ class Database:
             engine = _engine(url)
             root = engine.connect()
             try:
-                _prepare(root, place(url))
+                schema.prepare(root, place(url))
             except BaseException:
                 root.close()
                 raise
@@ -150,35 +148,15 @@ def _set_pragmas(connection: Any, _record: object) -> None:
         connection.execute(pragma)
 
 
-def _prepare(root: sqlalchemy.Connection, where: str) -> None:
-    """Create the schema in an empty database; refuse a database that is not ours or of another version."""
-    there = inspect(root).get_table_names()
-    if not there:
-        root.exec_driver_sql("BEGIN")
-        metadata.create_all(root)
-        root.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
-        root.exec_driver_sql("COMMIT")
-    elif not set(there) >= _OURS:
-        raise StoreError(f"{where} is a database of something else: name another file for the store")
-    else:
-        _check_version(root, where)
-
-
-def _check_version(root: sqlalchemy.Connection, where: str) -> None:
-    version = root.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
-    if version != str(SCHEMA_VERSION):
-        raise StoreError(
-            f"{where} holds a store of schema version {version or 'unknown'}, this leadsandbox reads version "
-            f"{SCHEMA_VERSION}: use the release that wrote it, or name another file"
-        )
-
-
 @contextmanager
 def _explained(where: str) -> Iterator[None]:
     try:
         yield
+    except schema.SchemaError as error:
+        raise StoreError(str(error)) from None
     except ImportError as error:
-        raise StoreError(f"the driver for {where} is not installed ({error.name})") from error
+        hint = "pip install 'leadsandbox[scale]'"
+        raise StoreError(f"the driver for {where} is not installed ({error.name}): {hint}") from error
     except (OSError, DBAPIError, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"can't open the store {where}: {_cause(error, where)}") from error
 
