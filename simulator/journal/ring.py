@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from simulator.journal.filtering import Filter, Label
 
-
 Retold = Callable[[bytes], dict[str, Any]]
 """Makes a request's document of what was kept of it."""
 
