@@ -51,6 +51,7 @@ class Journal:
         self._lock = threading.Lock()
         self._ring = Ring(max_entries, max_bytes)
         self._counters = Counters()
+        self.clearings = 0  # how often it was cleared
 
     def record(self, label: Label, blob: bytes, retold: Retold = orjson.loads) -> str:
         """Keep one request. `retold` makes its document, an object without the id, of `blob`. Returns the id."""
@@ -132,6 +133,7 @@ class Journal:
             gone = len(self._ring.entries)
             self._ring.clear()
             self._counters = Counters()
+            self.clearings += 1
         return gone
 
     def size(self) -> dict[str, int]:
