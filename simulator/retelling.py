@@ -61,7 +61,7 @@ class Retelling:
         return orjson.dumps(self(blob))
 
     def _exchanged(
-        self, received: Received, size: int, headers: Sequence[Sequence[str]], body: str, body_bytes: int
+        self, received: Received, size: int, headers: Sequence[tuple[str, str]], body: str, body_bytes: int
     ) -> dict[str, Any]:
         query = masking.query(received.query)
         if self._mask_bodies and query:
