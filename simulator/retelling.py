@@ -5,7 +5,7 @@ From the facts as they were written down, and the accounts as they were then. No
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
@@ -61,7 +61,7 @@ class Retelling:
         return orjson.dumps(self(blob))
 
     def _exchanged(
-        self, received: Received, size: int, headers: Sequence[tuple[str, str]], body: str, body_bytes: int
+        self, received: Received, size: int, headers: Iterable[tuple[str, str]], body: str, body_bytes: int
     ) -> dict[str, Any]:
         query = masking.query(received.query)
         if self._mask_bodies and query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -60,12 +61,20 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
 def _load(settings: Settings) -> Any:
     threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
     try:
-        return create(settings)
+        return _settled(create(settings))
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
         os.kill(os.getppid(), signal.SIGTERM)
         os._exit(3)
+
+
+def _settled(app: Any) -> Any:
+    """Keep the collector from walking over the application again and again; a request leaves it little to find."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+    return app
 
 
 def sole_use_of(database: str) -> FileLock:

@@ -58,7 +58,7 @@ class Tenancy:
         """
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
-        name = name or f"t{new_id()[:8]}"
+        name = name or f"t{new_id()[-8:]}"
         sandbox = copied(like) if like else built_in() if document is None else posted(document)
         clock = Clock()
         tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)

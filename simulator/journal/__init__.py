@@ -47,7 +47,7 @@ class Journal:
     """The requests of one tenant. Safe between threads; nothing is parsed or serialised under the lock."""
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
-        self.name = new_id().replace("-", "")[:10]  # tells its ids from those of other journals and other starts
+        self.name = new_id()[-10:]  # tells its ids from those of other journals and other starts
         self._lock = threading.Lock()
         self._ring = Ring(max_entries, max_bytes)
         self._counters = Counters()
