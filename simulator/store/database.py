@@ -133,7 +133,7 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         driven = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
         given = driven.set(query={**_SERVER, **url.query})
-        return create_engine(given, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        return create_engine(given, poolclass=NullPool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     engine = create_engine(
         url,
         poolclass=NullPool,
