@@ -107,9 +107,9 @@ def _streams(settings: Settings) -> int:
 
 def _limiter(settings: Settings) -> Limiter:
     try:
-        return open_limiter(settings.limits_state)
+        return open_limiter(settings.shared_limits)
     except LimiterUnavailableError as error:
-        raise CannotStartError(f"{error}; see --limits-state") from error
+        raise CannotStartError(f"{error}; see --limits-state and --redis") from error
 
 
 def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
