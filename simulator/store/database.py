@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ class Database:
         self.is_file = engine.dialect.name == "sqlite" and not self.in_memory
         self.is_shared = engine.dialect.name != "sqlite"
         self.place = where
+        self.simulator = secrets.token_hex(8) if self.is_shared else None
         driver = engine.dialect.loaded_dbapi
         self.driver_error: type[Exception] = driver.Error
         self._passing = (driver.OperationalError, driver.InterfaceError) if self.is_shared else ()
@@ -80,13 +82,13 @@ class Database:
 
     def first(self, kind: type[C]) -> C:
         """Return the root connection, as a connection of the given kind."""
-        return kind(self._root, self._known)
+        return kind(self._root, self._known, self.simulator)
 
     def another(self, kind: type[C]) -> C:
         """Return one more connection. Raises StoreError, for a server that is away StoreUnavailableError."""
         try:
             with _explained(self.place):
-                return kind(self._engine.connect(), self._known)
+                return kind(self._engine.connect(), self._known, self.simulator)
         except StoreError as error:
             raise (StoreUnavailableError if self.is_shared else StoreError)(str(error)) from error
 
@@ -131,7 +133,7 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         driven = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
         given = driven.set(query={**_SERVER, **url.query})
-        return create_engine(given, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        return create_engine(given, poolclass=NullPool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     engine = create_engine(
         url,
         poolclass=NullPool,
