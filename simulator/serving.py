@@ -20,6 +20,8 @@ from simulator.app import create
 from simulator.settings import Settings
 from simulator.store import Store
 
+NEVER = 24 * 3600 * 1000  # milliseconds
+SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
 KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
 
 
@@ -30,6 +32,7 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     """
     from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
@@ -40,13 +43,15 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         address=settings.host,
         port=settings.port,
         uds=Path(settings.socket_path) if settings.wire else None,
-        http=HTTPModes.http1 if settings.wire else HTTPModes.auto,  # the relay reads HTTP/1
+        http=HTTPModes.http1,
         interface=Interfaces.WSGI,
         blocking_threads=settings.threads,
         blocking_threads_idle_timeout=600,
         log_level=LogLevels.warning,
         websockets=False,
         workers_kill_timeout=KILL_AFTER,
+        # The relay has deadlines of its own, and would lose the request that it sends while the server hangs up.
+        http1_settings=HTTP1Settings(header_read_timeout=NEVER if settings.wire else SILENCE),
     )
     server.on_startup(partial(_end_with_parent, parent_fd))
     try:
