@@ -22,7 +22,7 @@ from simulator.store import Store
 
 NEVER = 24 * 3600 * 1000  # milliseconds
 SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
-KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
+KILL_AFTER = 1  # seconds behind the relay, which waited for the answers before
 
 
 def serve(settings: Settings, parent_fd: int | None = None) -> None:
@@ -49,7 +49,7 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         blocking_threads_idle_timeout=600,
         log_level=LogLevels.warning,
         websockets=False,
-        workers_kill_timeout=KILL_AFTER,
+        workers_kill_timeout=KILL_AFTER if settings.wire else max(int(settings.grace), 1),
         # The relay has deadlines of its own, and would lose the request that it sends while the server hangs up.
         http1_settings=HTTP1Settings(header_read_timeout=NEVER if settings.wire else SILENCE),
     )

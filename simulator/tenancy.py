@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,11 @@ from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.configuration.loading import read
 from simulator.configuration.model import Sandbox, findings
+from simulator.contract.account import Account
 from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice, new_id
+from simulator.reach import host_of
+from simulator.routing.model import Buyer
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 
@@ -28,6 +31,10 @@ log = logging.getLogger(__name__)
 
 class PersonaError(ValueError):
     """The mock buyers will not play a buyer of the sandbox file."""
+
+
+class ForbiddenHostError(ValueError):
+    """A buyer or a receiver of webhooks is where the sandbox may not connect to."""
 
 
 class UnreachableBuyersError(Exception):
@@ -51,7 +58,7 @@ class Tenancy:
     def create(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
         """Make a tenant from a sandbox document, or from the built-in one; its state starts empty.
 
-        Raises ConfigurationError, PersonaError, TooManyTenantsError; KeyError when the name is taken.
+        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name.
         """
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
@@ -61,6 +68,7 @@ class Tenancy:
         tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)
         self.tenants.add(tenant)
         try:
+            self.check_hosts(tenant.accounts)
             self.introduce(tenant)
         except Exception:
             self.tenants.remove(name)
@@ -108,6 +116,7 @@ class Tenancy:
         before = (tenant.sandbox, tenant.read_file)
         tenant.sandbox, tenant.read_file = sandbox, read_file
         try:
+            self.check_hosts(self.tenants.accounts(tenant))
             self.introduce(tenant)
             self.tenants.add(tenant)
         except Exception:
@@ -115,6 +124,15 @@ class Tenancy:
             self.introduce(tenant)  # some of its buyers may have been told already
             raise
         self.changed()
+
+    def check_hosts(self, accounts: Mapping[str, Account]) -> None:
+        """Raise ForbiddenHostError for an address that no connection would be opened to, whatever it resolves to."""
+        for account in accounts.values():
+            for buyer in account.buyers.values():
+                for url in _urls(buyer):
+                    host = host_of(url)
+                    if url and self.calls.reach is not None and not self.calls.reach.may_allow(host):
+                        raise ForbiddenHostError(f"buyer {buyer.id} is at {host!r}, which is not this machine")
 
     def snapshots(self, tenant: Tenant) -> list[str]:
         return [item.name for item in self.store.snapshots(tenant.id)]
@@ -173,6 +191,13 @@ class Tenancy:
         if self.mock_buyers_url:
             urls = [f"{self.mock_buyers_url}/__buyers/{name}/{tenant.id}" for name in tenant.accounts]
             self.calls.send([Call(url, b"", {}, MOCK_BUYERS_START, "DELETE") for url in urls])
+
+
+def _urls(buyer: Buyer) -> Iterator[str]:
+    if buyer.endpoint is not None:
+        yield from (buyer.endpoint.ping_url, buyer.endpoint.post_url)
+    if buyer.webhook is not None:
+        yield buyer.webhook.url
 
 
 _built_in: list[Sandbox] = []

@@ -63,8 +63,7 @@ class Tenants:
 
         Raises KeyError when another tenant has its name, or one of its callers' names, and for one that is no more.
         """
-        around = tenant.surroundings(self._mock_buyers_url, self._generations)
-        tenant.accounts = {name: section.account(around) for name, section in sections(tenant.sandbox)}
+        tenant.accounts = self.accounts(tenant)
         with self._lock:
             if tenant.presence.is_closed or self._tenants.get(tenant.id, tenant) is not tenant:
                 raise KeyError(tenant.id)
@@ -77,6 +76,11 @@ class Tenants:
                 kept.update(callers)
             self._tenants[tenant.id] = tenant
             self._callers = kept  # swapped whole, so that a reader never sees half of it
+
+    def accounts(self, tenant: Tenant) -> dict[str, Account]:
+        """Return what the tenant's file makes of it now."""
+        around = tenant.surroundings(self._mock_buyers_url, self._generations)
+        return {name: section.account(around) for name, section in sections(tenant.sandbox)}
 
     def remove(self, tenant_id: str) -> None:
         with self._lock:
