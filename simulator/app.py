@@ -27,7 +27,8 @@ from simulator.settings import Settings
 from simulator.store import Store
 from simulator.tenancy import ForbiddenHostError, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import audit, control, documents, faults, observation, state, vendor_api
+from simulator.watching import Watch
+from simulator.web import audit, control, documents, faults, observation, state, streaming, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
@@ -43,6 +44,7 @@ def create(settings: Settings) -> Flask:
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
+    watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
@@ -59,7 +61,8 @@ def create(settings: Settings) -> Flask:
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
+        observation.blueprint(tenants, journals, metrics, CONTRACTS),
+        streaming.blueprint(tenants, hub, watch),
         audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
     ]

@@ -55,15 +55,18 @@ class Tenancy:
     mock_buyers_url: str
     changed: Callable[[], None]
 
-    def create(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
-        """Make a tenant from a sandbox document, or from the built-in one; its state starts empty.
+    def create(
+        self, name: str, document: Mapping[str, Any] | None, seed: int | None, like: Tenant | None = None
+    ) -> Tenant:
+        """Make a tenant from a sandbox document, from another's, or from the built-in one; its state starts empty.
 
-        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name.
+        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name; ValueError
+        when a file that the other's names cannot be copied.
         """
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
         name = name or f"t{new_id()[:8]}"
-        sandbox = built_in() if document is None else posted(document)
+        sandbox = copied(like) if like else built_in() if document is None else posted(document)
         clock = Clock()
         tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)
         self.tenants.add(tenant)
@@ -213,6 +216,25 @@ def built_in() -> Sandbox:
 def posted(document: Mapping[str, Any]) -> Sandbox:
     """Read a sandbox that came as JSON, which is YAML too. Raises ConfigurationError."""
     return read(orjson.dumps(document).decode(), name="sandbox", model=Sandbox, checks=findings)
+
+
+def copied(tenant: Tenant) -> Sandbox:
+    """Return a tenant's sandbox with what it names files for in it: a copy outlives them. Raises ValueError."""
+    document = tenant.sandbox.model_dump(mode="json", by_alias=True)
+    lists = [item for item in _below(document) if item.get("csv_file")]
+    for item in lists:
+        if item["csv"]:
+            raise ValueError("a suppression list that has both csv and csv_file cannot be copied; make it two lists")
+        item["csv"], item["csv_file"] = tenant.read_file(item["csv_file"]), ""
+    return posted(document) if lists else tenant.sandbox
+
+
+def _below(document: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(document, dict):
+        yield document
+    inside = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    for item in inside:
+        yield from _below(item)
 
 
 def restored(name: str, document: Mapping[str, Any]) -> Tenant:

@@ -1,6 +1,6 @@
 """What the sandbox remembers: the public door of the store. Nothing is implemented here."""
 
-from simulator.store.database import StoreError
+from simulator.store.database import StoreError, StoreUnavailableError
 from simulator.store.records import (
     AttemptRecord,
     CredentialRecord,
@@ -30,6 +30,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "StoreError",
+    "StoreUnavailableError",
     "TooManySnapshotsError",
     "Transaction",
 ]

@@ -68,7 +68,7 @@ _UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == b
 
 def _record(row: tuple[Any, ...]) -> PingRecord:
     (tenant, platform, transaction_id, source_id, campaign_id, at, expires_at, *rest) = row
-    (accepted, lead, bids, revision, held, claimed_at, answer) = rest
+    (accepted, lead, bids, revision, held, claimed_at, answer, _) = rest
     claims, lead_id = encoding.holding(held)
     return PingRecord(
         tenant=tenant,
