@@ -21,12 +21,13 @@ from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
+from simulator.reach import reach
 from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
 from simulator.sharing import Sharing
 from simulator.store import Store
-from simulator.tenancy import Others, PersonaError, Tenancy, UnreachableBuyersError, restored
+from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
 from simulator.triggers.table import Words
 from simulator.watching import Watch
@@ -42,7 +43,7 @@ def create(settings: Settings) -> Flask:
     Raises ConfigurationError, StoreError or CannotStartError.
     """
     store = Store.open(settings.database)
-    calls = BuyerCalls()
+    calls = BuyerCalls(reach(settings.allow_hosts, [settings.mock_buyers_url]))
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
@@ -58,7 +59,8 @@ def create(settings: Settings) -> Flask:
     if sharing is not None:
         sharing.join()
         exchange.be_sure = sharing.be_sure
-    _take_in(tenancy, _default_tenant(settings, store))
+    _take_in(tenancy, default := _default_tenant(settings, store))
+    _check_hosts(tenancy, default)
     for name, document in store.saved_tenants():
         if name != DEFAULT:
             _take_in(tenancy, restored(name, document))
@@ -80,6 +82,7 @@ def create(settings: Settings) -> Flask:
         introduce=introduce,
         health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
         token=settings.control_token,
+        relayed=settings.wire,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
     on_end_of_process(partial(_end, hub, sharing))
@@ -122,6 +125,13 @@ def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
         tenancy.introduce(tenant)
     except (PersonaError, UnreachableBuyersError) as error:
         raise CannotStartError(str(error)) from None
+
+
+def _check_hosts(tenancy: Tenancy, tenant: Tenant) -> None:
+    try:
+        tenancy.check_hosts(tenant.accounts)
+    except ForbiddenHostError as error:
+        raise CannotStartError(f"{error}; start it with --allow-host if the sandbox may speak to it") from None
 
 
 def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Callable[[str], dict[str, Any]]:

@@ -15,8 +15,11 @@ from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.configuration.loading import read
 from simulator.configuration.model import Sandbox, findings
+from simulator.contract.account import Account
 from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice, new_id
+from simulator.reach import host_of
+from simulator.routing.model import Buyer
 from simulator.store import Store
 from simulator.tenants import DEFAULT, Tenant, Tenants
 
@@ -29,6 +32,10 @@ log = logging.getLogger(__name__)
 
 class PersonaError(ValueError):
     """The mock buyers will not play a buyer of the sandbox file."""
+
+
+class ForbiddenHostError(ValueError):
+    """A buyer or a receiver of webhooks is where the sandbox may not connect to."""
 
 
 class UnreachableBuyersError(Exception):
@@ -71,8 +78,8 @@ class Tenancy:
     ) -> Tenant:
         """Make a tenant from a sandbox document, from another's, or from the built-in one; its state starts empty.
 
-        Raises ConfigurationError, PersonaError, TooManyTenantsError; KeyError when the name is taken; ValueError when
-        a file that the other's names cannot be copied.
+        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name;
+        ValueError when a file that the other's names cannot be copied.
         """
         # One simulator at a time, and knowing all tenants: or two could take the same name.
         with self.store.alone(_MAKING):
@@ -88,6 +95,7 @@ class Tenancy:
         tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)
         self.tenants.add(tenant)
         try:
+            self.check_hosts(tenant.accounts)
             self.introduce(tenant)
         except Exception:
             self.tenants.remove(name)
@@ -154,6 +162,7 @@ class Tenancy:
         before = (tenant.sandbox, tenant.read_file)
         tenant.sandbox, tenant.read_file = sandbox, read_file
         try:
+            self.check_hosts(self.tenants.accounts(tenant))
             self.introduce(tenant)
             self.tenants.add(tenant)
         except Exception:
@@ -161,6 +170,15 @@ class Tenancy:
             self.introduce(tenant)  # some of its buyers may have been told already
             raise
         self.changed()
+
+    def check_hosts(self, accounts: Mapping[str, Account]) -> None:
+        """Raise ForbiddenHostError for an address that no connection would be opened to, whatever it resolves to."""
+        for account in accounts.values():
+            for buyer in account.buyers.values():
+                for url in _urls(buyer):
+                    host = host_of(url)
+                    if url and self.calls.reach is not None and not self.calls.reach.may_allow(host):
+                        raise ForbiddenHostError(f"buyer {buyer.id} is at {host!r}, which is not this machine")
 
     def snapshots(self, tenant: Tenant) -> list[str]:
         return [item.name for item in self.store.snapshots(tenant.id)]
@@ -249,6 +267,13 @@ class Tenancy:
 def _is_another(tenant: Tenant, document: Mapping[str, Any] | None) -> bool:
     """Whether the tenant was deleted, and perhaps made anew under its name. The default one is not."""
     return tenant.id != DEFAULT and (document is None or document["since"] != tenant.since.isoformat())
+
+
+def _urls(buyer: Buyer) -> Iterator[str]:
+    if buyer.endpoint is not None:
+        yield from (buyer.endpoint.ping_url, buyer.endpoint.post_url)
+    if buyer.webhook is not None:
+        yield buyer.webhook.url
 
 
 _built_in: list[Sandbox] = []

@@ -16,7 +16,7 @@ from simulator.configuration.loading import ConfigurationError
 from simulator.contract.account import Account, Source
 from simulator.events import Hub
 from simulator.store import Scope, Store
-from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
+from simulator.tenancy import ForbiddenHostError, PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
@@ -122,6 +122,9 @@ def _made(tenancy: Tenancy, wanted: NewTenant) -> Tenant:
     except ConfigurationError as error:
         faults = [str(item) for item in error.problems]
         raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
+    except ForbiddenHostError as error:
+        detail = f"{error}; the sandbox speaks to it only when it was started with --allow-host"
+        raise ProblemError(400, "Bad request", detail) from None
     except PersonaError as error:
         raise ProblemError(400, "Bad request", str(error)) from None
     except KeyError as error:
