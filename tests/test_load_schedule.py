@@ -34,6 +34,14 @@ def test_a_rate_spaces_its_requests_evenly() -> None:
     assert dues(one({"rate": 4, "seconds": 1})) == [0, 0.25, 0.5, 0.75]
 
 
+def test_the_limits_that_are_judged_are_those_that_the_simulator_documents() -> None:
+    documented = {
+        operation.name: operation.limit for operation in CONTRACTS["leaddistro"].operations if operation.limit
+    }
+    judged = {name: (law.rate, law.burst, law.seconds) for name, law in BOOK.laws.items()}
+    assert judged == {name: tuple(limit) for name, limit in documented.items() if limit}
+
+
 def test_phases_follow_one_another_and_silence_takes_its_time() -> None:
     assert dues(one({"count": 2}, {"idle": 1.5}, {"rate": 2, "seconds": 1})) == [0, 0, 1.5, 2.0]
 
