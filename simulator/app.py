@@ -31,8 +31,21 @@ from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy,
 from simulator.tenants import DEFAULT, Tenant, Tenants
 from simulator.triggers.table import Words
 from simulator.watching import Watch
-from simulator.web import audit, control, documents, faults, observation, state, streaming, vendor_api
+from simulator.web import (
+    audit,
+    buyers,
+    conformance,
+    control,
+    dashboard,
+    documents,
+    faults,
+    observation,
+    state,
+    streaming,
+    vendor_api,
+)
 from simulator.web import tenancy as tenancy_routes
+from simulator.web.dashboard.parts import Parts
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
 
@@ -66,6 +79,8 @@ def create(settings: Settings) -> Flask:
             _take_in(tenancy, restored(name, document))
     app = Flask("leadsandbox", static_folder=None)
     introduce = _introduce(settings, store, tenants)
+    mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, calls)
+    reports = conformance.Reports(settings.conformance_report)
     parts = [
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
@@ -74,17 +89,26 @@ def create(settings: Settings) -> Flask:
         streaming.blueprint(tenants, hub, watch),
         audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
+        buyers.blueprint(tenants, store, mock_buyers),
+        conformance.blueprint(reports),
     ]
     reloader = _reloader(settings, tenancy, hub)
+    health = _health(settings, reloader)
+    pages = Parts(
+        tenancy, store, journals, CONTRACTS, mock_buyers, reports, introduce, health,
+        token=settings.control_token, version=version("leadsandbox"),
+    )  # fmt: skip
+    dashboard.register(app, pages)
     control.register(
         app,
         parts,
         introduce=introduce,
-        health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
+        health=health,
         token=settings.control_token,
         relayed=settings.wire,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
+    app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
     on_end_of_process(partial(_end, hub, sharing))
     if sharing is not None:
         sharing.start(tenancy)
@@ -104,6 +128,10 @@ def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None
     reloader = Reloader(settings.config, tenancy, lambda event: hub.publish("reload", DEFAULT, lambda: event))
     reloader.start()
     return reloader
+
+
+def _health(settings: Settings, reloader: Reloader | None) -> control.Health:
+    return lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None}
 
 
 def _streams(settings: Settings) -> int:

@@ -99,6 +99,9 @@ def _server_options(command: F) -> F:
                      help="Seconds from SIGTERM or Ctrl-C to the end; requests that came get their answers in them."),
         click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
                      help="Add no header of the sandbox's own to a vendor's answer."),
+        click.option("--conformance-report", type=click.Path(path_type=Path, dir_okay=False),
+                     envvar="LEADSANDBOX_CONFORMANCE_REPORT", show_envvar=True,
+                     help="report.json of `leadsandbox conform` that the dashboard shows; it may be written later."),
         click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
                      help="Bearer token of the control API. Required on any address but loopback; better given by the "
                      "environment, which other users cannot read."),

@@ -29,7 +29,7 @@ class Settings:
     host and port are the public address in either case.
 
     `strict` leaves the sandbox's own headers out of the vendors' answers. `journal_entries` and `journal_bytes` bound
-    the journal of each tenant.
+    the journal of each tenant. `conformance_report` is a report.json that the dashboard shows; it may appear later.
     `boot` is a nonce that only this start knows, for telling it from another server on the same port.
     """
 
@@ -51,14 +51,15 @@ class Settings:
     journal_bytes: int = 32 * 1024 * 1024
     mask_bodies: bool = False
     strict: bool = False
+    conformance_report: Path | None = None
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
         """Return the settings that `to_json` wrote."""
         document = json.loads(text)
-        config = Path(document["config"]) if document["config"] else None
-        return cls(**{**document, "config": config, "allow_hosts": tuple(document["allow_hosts"])})
+        paths = {name: Path(document[name]) if document[name] else None for name in ("config", "conformance_report")}
+        return cls(**{**document, **paths, "allow_hosts": tuple(document["allow_hosts"])})
 
     def to_json(self) -> str:
         """Return everything as one line."""

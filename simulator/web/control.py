@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
 from simulator.store import StoreUnavailableError
+from simulator.web import sessions
 from simulator.web.problems import ProblemError, answer, as_json, problem
 from simulator.web.visitors import stranger
 from simulator.welcome import Introduce
@@ -45,18 +45,15 @@ def register(
 
 
 def _guard(token: str, *, relayed: bool) -> Callable[[], Response | None]:
-    expected = f"Bearer {token}".encode()
-
     def refuse() -> Response | None:
         if relayed and (why := request.headers.get(refusals.HEADER)):
             return problem(400, "Bad request", refusals.sentence(why))
         if request.path in HEALTH:
             return None
-        if not token:
-            said = stranger(request.method, request.headers)
-            return problem(403, "Forbidden", said) if said else None
-        presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if hmac.compare_digest(presented, expected):
+        if said := stranger(request.method, request.headers, named=bool(token)):
+            return problem(403, "Forbidden", said)
+        presented = request.headers.get("Authorization", "")
+        if not token or sessions.is_token(presented, f"Bearer {token}") or sessions.has_session(token):
             return None
         return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
 

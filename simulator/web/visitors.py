@@ -16,14 +16,15 @@ class Headers(Protocol):
     def get(self, name: str, default: str, /) -> str: ...
 
 
-def stranger(method: str, headers: Headers) -> str:
+def stranger(method: str, headers: Headers, *, named: bool) -> str:
     """Return what makes a request a web page's, as a sentence for the caller; "" when nothing does.
 
     A browser sends what any page asks it to, to any address that the page's own name resolves to. It says so in
-    `Host`, `Origin` and `Sec-Fetch-Site`, which a page cannot change; programs send the first of them only.
+    `Host`, `Origin` and `Sec-Fetch-Site`, which a page cannot change; programs send the first of them only. Where a
+    token protects the control API, it may be reached under any name (`named`).
     """
     host = headers.get("Host", "")
-    if host and not _is_of_this_machine(host):
+    if host and not named and not _is_of_this_machine(host):
         return f"The control API is not served under the name {host[:80]!r}: use an IP address or localhost"
     origin = headers.get("Origin", "")
     if origin and method not in _READS and origin.partition("://")[2].lower() != host.lower():
