@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -20,12 +21,16 @@ from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
+from simulator.reach import reach
 from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
+from simulator.sharing import Sharing
 from simulator.store import Store
-from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
+from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
+from simulator.triggers.table import Words
+from simulator.watching import Watch
 from simulator.web import (
     audit,
     buyers,
@@ -36,6 +41,7 @@ from simulator.web import (
     faults,
     observation,
     state,
+    streaming,
     vendor_api,
 )
 from simulator.web import tenancy as tenancy_routes
@@ -50,16 +56,24 @@ def create(settings: Settings) -> Flask:
     Raises ConfigurationError, StoreError or CannotStartError.
     """
     store = Store.open(settings.database)
-    calls = BuyerCalls()
+    calls = BuyerCalls(reach(settings.allow_hosts, [settings.mock_buyers_url]))
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
+    watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
-    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
+    words = {name: Words(contract) for name, contract in CONTRACTS.items()}
+    sharing = Sharing(store, words, recorder.forget) if store.is_shared else None
+    others = sharing or Others()
+    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget, others)
     exchange.clear_away = tenancy.clear_away
-    _take_in(tenancy, _default_tenant(settings, store))
+    if sharing is not None:
+        sharing.join()
+        exchange.be_sure = sharing.be_sure
+    _take_in(tenancy, default := _default_tenant(settings, store))
+    _check_hosts(tenancy, default)
     for name, document in store.saved_tenants():
         if name != DEFAULT:
             _take_in(tenancy, restored(name, document))
@@ -71,7 +85,8 @@ def create(settings: Settings) -> Flask:
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
+        observation.blueprint(tenants, journals, metrics, CONTRACTS),
+        streaming.blueprint(tenants, hub, watch),
         audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
         buyers.blueprint(tenants, store, mock_buyers),
@@ -90,12 +105,21 @@ def create(settings: Settings) -> Flask:
         introduce=introduce,
         health=health,
         token=settings.control_token,
+        relayed=settings.wire,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
     app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
-    on_end_of_process(hub.close)
+    on_end_of_process(partial(_end, hub, sharing))
+    if sharing is not None:
+        sharing.start(tenancy)
     courier.start()
     return app
+
+
+def _end(hub: Hub, sharing: Sharing | None) -> None:
+    hub.close()
+    if sharing is not None:
+        sharing.leave()
 
 
 def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None:
@@ -117,17 +141,25 @@ def _streams(settings: Settings) -> int:
 
 def _limiter(settings: Settings) -> Limiter:
     try:
-        return open_limiter(settings.limits_state)
+        return open_limiter(settings.shared_limits)
     except LimiterUnavailableError as error:
-        raise CannotStartError(f"{error}; see --limits-state") from error
+        raise CannotStartError(f"{error}; see --limits-state and --redis") from error
 
 
 def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
     tenancy.tenants.add(tenant)
+    tenancy.others.adopt(tenant)
     try:
         tenancy.introduce(tenant)
     except (PersonaError, UnreachableBuyersError) as error:
         raise CannotStartError(str(error)) from None
+
+
+def _check_hosts(tenancy: Tenancy, tenant: Tenant) -> None:
+    try:
+        tenancy.check_hosts(tenant.accounts)
+    except ForbiddenHostError as error:
+        raise CannotStartError(f"{error}; start it with --allow-host if the sandbox may speak to it") from None
 
 
 def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Callable[[str], dict[str, Any]]:
@@ -150,10 +182,11 @@ def _default_tenant(settings: Settings, store: Store) -> Tenant:
     clock = Clock()
     with store.transaction() as tx:
         since = datetime.fromisoformat(tx.remembered("since", clock.now().isoformat()))
-    known = dict(store.saved_tenants()).get(DEFAULT)
+    known = store.saved_tenant(DEFAULT)
     if known is not None:  # its clock was moved; a restart goes on from there
         clock.restore(known["clock"])
-    return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file)
+    kept = known["clock"] if known else None
+    return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file, kept_clock=kept)
 
 
 def _generations(store: Store) -> Callable[[str], Mapping[tuple[str, str], tuple[int, datetime]]]:

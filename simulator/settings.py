@@ -18,6 +18,13 @@ class Settings:
 
     `limits_state` is "" for rate limits of this process alone, else a file or a Redis URL that others share.
 
+    `workers` is how many processes serve. `folder` is theirs alone: there they find each other, and share rate limits
+    where `limits_state` names no other place.
+
+    `allow_hosts` are the words of `--allow-host`, which `reach.py` reads.
+
+    `stop_timeout` is seconds from the signal to the end, whatever is under way.
+
     `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
     host and port are the public address in either case.
 
@@ -32,8 +39,12 @@ class Settings:
     config: Path | None = None
     mock_buyers_url: str = ""
     threads: int = 32
+    workers: int = 1
+    folder: str = ""
     limits_state: str = ""
     control_token: str = ""
+    allow_hosts: tuple[str, ...] = ()
+    stop_timeout: float = 8.0
     direct: bool = False
     socket_path: str = ""
     journal_entries: int = 10_000
@@ -48,7 +59,7 @@ class Settings:
         """Return the settings that `to_json` wrote."""
         document = json.loads(text)
         paths = {name: Path(document[name]) if document[name] else None for name in ("config", "conformance_report")}
-        return cls(**{**document, **paths})
+        return cls(**{**document, **paths, "allow_hosts": tuple(document["allow_hosts"])})
 
     def to_json(self) -> str:
         """Return everything as one line."""
@@ -58,6 +69,16 @@ class Settings:
     def wire(self) -> bool:
         """Whether the relay stands in front, which performs transport faults."""
         return bool(self.socket_path)
+
+    @property
+    def shared_limits(self) -> str:
+        """Where rate limits are kept: "" for this process alone."""
+        return self.limits_state or (f"{self.folder}/limits" if self.workers > 1 else "")
+
+    @property
+    def grace(self) -> float:
+        """Seconds of the stop timeout in which answers may still leave; the rest is for the programs' own ends."""
+        return max(self.stop_timeout - 2.0, self.stop_timeout / 2)
 
     @property
     def base_url(self) -> str:

@@ -15,7 +15,7 @@ from tests.programs import program
 from tests.running import PATIENCE
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-# A browser of nobody's: no sandbox of its own where root runs it, no graphics card, and no word to its maker.
+# A browser of nobody's: no sandbox of its own where root runs it, no graphics card, no network but this machine's.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -24,6 +24,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--enable-precise-memory-info",  # without it, a page's heap is told in steps of its own choosing
     "--js-flags=--expose-gc",  # what is only not collected yet is no leak
 )

@@ -11,6 +11,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+from tests.postgres import Postgres, postgres
 from tests.sandbox import Sandbox, running
 
 # How long an example takes says nothing on machines that do other work as well.
@@ -32,3 +33,10 @@ def chromium() -> Iterator[Browser]:
 
     with browser() as running_:
         yield running_
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL server for the tests of this process; `database()` makes an empty database in it."""
+    with postgres() as server:
+        yield server

@@ -542,7 +542,8 @@ def test_actions_of_a_guarded_sandbox_need_the_login_and_show_where_the_token_go
 def test_what_another_site_makes_a_browser_send_changes_nothing(tenant: Tenant, headers: dict[str, str]) -> None:
     before = tenant.control("GET", "tenants").json()
     refused = do(tenant, "create-tenant", headers, name=f"{tenant.name}-evil")
-    assert (refused.status, "A page of another site sent this form" in refused.text) == (403, True)
+    assert refused.status == 403
+    assert "A page of" in refused.text
     url = f"{tenant.base}/__sandbox/tenants"
     assert requests.post(url, data="{}", headers=headers, timeout=TIMEOUT).status_code == 403
     names = {item["tenant"] for item in tenant.control("GET", "tenants").json()["tenants"]}

@@ -44,16 +44,6 @@ def test_a_page_keeps_nobody_out_fits_a_telephone_and_fetches_nothing_from_elsew
         assert visit.elsewhere(tenant.base) == []
 
 
-def test_the_interactive_page_sends_a_request_that_the_sandbox_answers(chromium: Browser, tenant: Tenant) -> None:
-    with visiting(chromium) as visit:
-        visit.page.goto(address(tenant, "docs?platform=leaddistro"))
-        visit.page.locator(".opblock", has_text="/api/v1/ingest").locator(".opblock-summary-control").click()
-        assert barriers(visit.page) == []
-        visit.page.get_by_role("textbox", name="Request body").fill('{"flo_campaign_id": "campaign_abc123"}')
-        visit.page.get_by_role("button", name="Execute").click()
-        expect(visit.page.locator(".live-responses-table .response-col_status").last).to_contain_text("401")
-
-
 def test_the_checker_of_barriers_finds_one_that_is_there(chromium: Browser) -> None:
     with visiting(chromium) as visit:
         visit.page.set_content("<!doctype html><html lang=en><title>x</title><main><h1>x</h1><img src='data:,'></main>")

@@ -1,4 +1,4 @@
-"""`/__sandbox/requests`, `events`, `metrics`: what happened, why, and what happens now. Nothing is recorded here."""
+"""`/__sandbox/requests`, `metrics`: what happened, why, and how often. Nothing is recorded here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 
 from simulator import metrics as prometheus
 from simulator.contract.model import ANY_OPERATION, Contract
-from simulator.events import Hub, TooManySubscribersError
 from simulator.explaining import explain, text
 from simulator.journal import (
     EvictedError,
@@ -72,9 +71,7 @@ class Verification(Body):
     count: Bounds
 
 
-def blueprint(
-    tenants: Tenants, journals: Journals, hub: Hub, metrics: Metrics, contracts: Mapping[str, Contract]
-) -> Blueprint:
+def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts: Mapping[str, Contract]) -> Blueprint:
     observation = Blueprint("observation", __name__)
     words = vocabulary(contracts)
 
@@ -109,17 +106,6 @@ def blueprint(
     def clear() -> Response:
         journals.of(tenant_of(tenants).id).clear()
         return Response(status=204)
-
-    @observation.get(f"{PREFIX}/events")
-    def events() -> Response:
-        try:
-            subscription = hub.subscribe(tenant_of(tenants).id)
-        except TooManySubscribersError as error:
-            raise ProblemError(503, "Too many event streams", f"{error}; close one and try again") from None
-        response = Response(subscription.stream(), content_type="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        response.call_on_close(subscription.end)  # also for a reader that left before the first event
-        return response
 
     @observation.get(f"{PREFIX}/metrics")
     def measured() -> Response:

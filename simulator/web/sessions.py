@@ -1,16 +1,13 @@
-"""How a browser shows that it may use the control API: a login cookie, and that no other site made it ask."""
+"""How a browser shows that it may use the control API: a login cookie. Other sites are `visitors.py`'s affair."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from urllib.parse import urlsplit
 
 from flask import Response, request
 
 _PATH = "/__sandbox"
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_OWN_SITE = frozenset({"same-origin", "none"})  # none: the user typed the address, or opened a bookmark
 
 
 def is_token(presented: str, token: str) -> bool:
@@ -30,20 +27,6 @@ def begin(response: Response, token: str) -> None:
 
 def end(response: Response) -> None:
     response.delete_cookie(_name(), path=_PATH, httponly=True, samesite="Strict")
-
-
-def is_foreign() -> bool:
-    """Whether a page of another site made the browser send something that changes state.
-
-    Browsers say so by themselves; programs say nothing, and are none.
-    """
-    if request.method in _SAFE:
-        return False
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site not in _OWN_SITE
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.host
 
 
 def _name() -> str:

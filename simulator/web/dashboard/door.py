@@ -9,6 +9,7 @@ from flask import Blueprint, Response, redirect, request
 from simulator.web import sessions
 from simulator.web.control import PREFIX
 from simulator.web.dashboard.frame import Frame
+from simulator.web.visitors import stranger
 
 LOGIN = f"{PREFIX}/ui/login"
 OPEN = (LOGIN, f"{PREFIX}/ui/static/")
@@ -23,8 +24,8 @@ def guard(pages: Blueprint, frame: Frame, token: str) -> None:
 
     @pages.before_request
     def refuse() -> Response | None:
-        if sessions.is_foreign():
-            return frame.failure(403, "Forbidden", "A page of another site sent this form. Nothing was changed.")
+        if said := stranger(request.method, request.headers, named=bool(token)):
+            return frame.failure(403, "Forbidden", said)
         if not token or request.path.startswith(OPEN) or sessions.has_session(token):
             return None
         if sessions.is_token(request.headers.get("Authorization", ""), f"Bearer {token}"):
