@@ -25,7 +25,7 @@ def path_of(name: str, tenant: Tenant) -> str:
 def most_contested(tenant: Tenant) -> str:
     pings = [item for item in tenant.requests if item["row_id"] == "PT-PING-201-ACCEPT"][:40]
     bids = {item["id"]: _bids(tenant, item["id"]) for item in pings}
-    return max(bids, key=lambda name: bids[name])
+    return str(max(bids, key=lambda name: bids[name]))
 
 
 def _bids(tenant: Tenant, name: str) -> int:

