@@ -27,7 +27,7 @@ def sample(seconds: float = 0.0, **more: Any) -> Sample:
     known: dict[str, Any] = {
         "at": NOON + timedelta(seconds=seconds), "began": seconds, "ms": 1.0, "platform": "pingtree", "source": "s",
         "operation": "ping", "row": "R", "http": 201, "accepted": True, "bids": (), "revenue": Decimal(0),
-        "cost": Decimal(0),
+        "cost": Decimal(0), "limited": True,
     }  # fmt: skip
     return Sample(**{**known, **more})
 
