@@ -94,7 +94,7 @@ def _limits(tenant: Tenant, found: Sequence[Sample]) -> Iterator[dict[str, Any]]
     for platform, account in tenant.accounts.items():
         for source in account.sources.values():
             for operation, limit in source.limits.items():
-                own = [item for item in found if _is_of(item, platform, source.id, operation)]
+                own = [item for item in found if item.limited and _is_of(item, platform, source.id, operation)]
                 if own:
                     passed, refused = figures.seconds(own)
                     yield {

@@ -59,12 +59,13 @@ def findings(parts: Parts, tenant: Tenant, entry: Mapping[str, Any]) -> list[dic
     contract = parts.contracts[entry["platform"]]
     if contract.duties is None:
         return []
+    account = tenant.accounts[contract.platform]
     near = parts.journals.of(tenant.id).around(entry["id"], BEFORE, AFTER)
     marked = (item | {"forced": bool(explaining.triggers(item))} for item in near)
-    history = History(contract, contract.duties.dialect, tenant.accounts[contract.platform], marked, ())
+    history = History(contract, contract.duties.dialect, account, marked, ())
     return [
         {"duty": verdict.duty, "severity": finding.severity.value, "detail": finding.detail}
-        for verdict in grade(contract.duties, history, {})
+        for verdict in grade(contract.duties, history, account.severities)
         for finding in verdict.findings
         if entry["id"] in finding.requests
     ]

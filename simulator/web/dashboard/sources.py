@@ -16,6 +16,7 @@ from simulator.journal import Journal
 from simulator.recording import shorts
 from simulator.tenants import Tenant
 from simulator.web.control import PREFIX
+from simulator.web.dashboard.figures import UNLIMITED
 from simulator.web.dashboard.frame import UI, Frame, origin
 from simulator.web.dashboard.parts import Parts
 from simulator.welcome import curl, path_of
@@ -55,6 +56,8 @@ def rates(journal: Journal, now: float) -> Rates:
         age = now - entry["began"]
         if age > WINDOW:
             break
+        if entry["reason"] in UNLIMITED:
+            continue
         counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
         counts["now"] += age <= 1
         counts["refused"] += entry["http"] == 429
