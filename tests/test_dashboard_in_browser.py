@@ -64,6 +64,11 @@ def rows(page: Page) -> Locator:
     return page.locator("#rows > tr")
 
 
+def kept_at_most(page: Page) -> int:
+    """Return how many rows a list keeps while it streams."""
+    return int(page.locator("#traffic").get_attribute("data-keep") or "")
+
+
 def live(page: Page) -> None:
     """Wait until the page's event stream is open."""
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
@@ -434,15 +439,15 @@ def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visi
             drawn = 0
             while hurry.poll() is None:
                 drawn += page.evaluate("() => new Promise(done => requestAnimationFrame(() => done(1)))")
-                assert rows(page).count() <= 200
+                assert rows(page).count() <= kept_at_most(page)
             assert hurry.stdout is not None
             assert "Socket errors" not in hurry.stdout.read()
-        kept = requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"]
-        assert kept > 1000
+        count = requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"]
+        assert count > 1000
         assert drawn > 0
         [newest] = requests.get(f"{busy.base_url}/__sandbox/requests?limit=1", timeout=PATIENCE).json()["requests"]
         expect(page.locator(f'#rows > tr[data-id="{newest["id"]}"]')).to_be_visible()
-        assert rows(page).count() >= 100
+        assert rows(page).count() == kept_at_most(page)
         assert visit.heap() - before < 20 * 2**20
         rows(page).first.locator("a").click()
         expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()
@@ -455,11 +460,10 @@ def test_a_row_that_somebody_stands_on_does_not_keep_the_others(visit: Visit, te
     live(page)
     rows(page).first.locator("a").focus()
     mine = rows(page).first.get_attribute("data-id")
-    for _ in range(260):
+    for _ in range(2 * kept_at_most(page)):
         ping(tenant, state="")
-    wait_until(lambda: page.locator("#rows > tr").count() >= 200, "the list is full")
-    wait_until(lambda: tenant.requests[-1]["id"] in page.locator("#rows").inner_html(), "the last one is shown")
-    assert rows(page).count() <= 201
+    expect(page.locator(f'#rows > tr[data-id="{tenant.requests[-1]["id"]}"]')).to_be_visible()
+    assert rows(page).count() == kept_at_most(page) + 1
     expect(page.locator(f'#rows > tr[data-id="{mine}"] a')).to_be_focused()
 
 
