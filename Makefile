@@ -36,11 +36,7 @@ conform: $(READY)  ## The conformance suite against a sandbox of its own
 	@$(BIN)/leadsandbox conform
 
 load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, about ninety seconds
-	@for try in 1 2 3; do \
-	  $(BIN)/leadsandbox load lookup steady; code=$$?; \
-	  [ $$code -eq 21 ] || exit $$code; \
-	  echo "the machine was too busy for a verdict; again"; \
-	done; exit 21
+	@$(BIN)/leadsandbox load lookup steady --attempts 3
 
 load: $(READY)  ## Every load scenario, about six minutes
 	@$(BIN)/leadsandbox load all
