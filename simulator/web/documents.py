@@ -12,6 +12,7 @@ from mimetypes import guess_type
 from flask import Blueprint, Response, request
 
 from simulator import posting, specs
+from simulator.contract.account import Account
 from simulator.contract.model import Contract
 from simulator.contract.openapi import Subject, document
 from simulator.tenants import Tenant, Tenants
@@ -57,7 +58,7 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
     @documents.get(f"{PREFIX}/openapi.json")
     def openapi() -> Response:
         tenant = tenant_of(tenants)
-        subjects = [Subject(item, tenant.accounts[item.platform].words) for item in _wanted(contracts)]
+        subjects = [_subject(item, tenant.accounts[item.platform]) for item in _wanted(contracts)]
         return as_json(document(subjects, title="leadsandbox", version=version("leadsandbox"), server="/"))
 
     @documents.get(f"{PREFIX}/docs")
@@ -81,6 +82,12 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
         return _specification(tenant_of(tenants), name)
 
     return documents
+
+
+def _subject(contract: Contract, account: Account) -> Subject:
+    """Return a platform as the tenant has it, with the ids of its first source to try."""
+    source = next(iter(account.sources.values()), None)
+    return Subject(contract, account.words, samples=source.arguments if source else {})
 
 
 def _wanted(contracts: Mapping[str, Contract]) -> Iterable[Contract]:
