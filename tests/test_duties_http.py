@@ -277,6 +277,15 @@ def test_the_command_exits_0_for_a_good_client_1_for_a_bad_one_and_5_for_none(te
     assert run(tenant, "--severity", "D01:off").returncode == 0
 
 
+def test_a_file_that_cannot_be_written_loses_no_scorecard(tenant: Tenant, tmp_path: Path) -> None:
+    Client(tenant).pingtree("ping", {**ATTRIBUTES, "first_name": "Jo"})
+    done = run(tenant, "--json", str(tmp_path / "no" / "card.json"))
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "pingtree D01: fail" in done.stderr
+    assert "in the ping: first_name" in done.stdout
+
+
 def test_a_warning_fails_when_asked_and_so_does_a_required_duty_that_was_not_seen(
     tenant: Tenant, tmp_path: Path
 ) -> None:
