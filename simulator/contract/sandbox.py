@@ -262,7 +262,7 @@ class BuyerEntry(Section):
     caps: Caps = Caps()
     suppressed: tuple[Suppressed, ...] = ()
 
-    def common(self, around: Surroundings) -> dict[str, Any]:
+    def shared_terms(self, around: Surroundings) -> dict[str, Any]:
         return {
             "id": self.id,
             "name": self.name or self.id,

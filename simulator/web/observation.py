@@ -73,7 +73,7 @@ class Verification(Body):
 
 def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts: Mapping[str, Contract]) -> Blueprint:
     observation = Blueprint("observation", __name__)
-    words = _vocabulary(contracts)
+    words = vocabulary(contracts)
 
     @observation.get(f"{PREFIX}/requests")
     def listed() -> Response:
@@ -98,10 +98,8 @@ def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts:
         return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
     @observation.get(f"{PREFIX}/requests/<request_id>")
-    def explained(request_id: str) -> Response:
-        tenant = _tenant_keeping(tenants, journals, request_id)
-        entry = _entry(journals.of(tenant.id), request_id)
-        explanation = explain(entry, _buyers(tenant, contracts, entry))
+    def explanation_of(request_id: str) -> Response:
+        _, entry, explanation = explained(tenants, journals, contracts, request_id)
         return as_json(entry | {"explanation": explanation, "text": text(entry, explanation)})
 
     @observation.delete(f"{PREFIX}/requests")
@@ -116,7 +114,16 @@ def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts:
     return observation
 
 
-def _vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
+def explained(
+    tenants: Tenants, journals: Journals, contracts: Mapping[str, Contract], request_id: str
+) -> tuple[Tenant, dict[str, Any], dict[str, Any]]:
+    """Return a request with the tenant that keeps it and its explanation. Raises ProblemError 404 or 410."""
+    tenant = _tenant_keeping(tenants, journals, request_id)
+    entry = _entry(journals.of(tenant.id), request_id)
+    return tenant, entry, explain(entry, _buyers(tenant, contracts, entry))
+
+
+def vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
     operations = {item.name for contract in contracts.values() for item in contract.operations}
     rows = {row.id for contract in contracts.values() for row in contract.rows}
     return Vocabulary(frozenset(contracts), frozenset({*operations, ANY_OPERATION}), frozenset(rows))

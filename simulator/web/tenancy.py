@@ -16,7 +16,7 @@ from simulator.configuration.loading import ConfigurationError
 from simulator.contract.account import Account, Source
 from simulator.events import Hub
 from simulator.store import Scope, Store
-from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
+from simulator.tenancy import ForbiddenHostError, PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
@@ -122,6 +122,9 @@ def _made(tenancy: Tenancy, wanted: NewTenant) -> Tenant:
     except ConfigurationError as error:
         faults = [str(item) for item in error.problems]
         raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
+    except ForbiddenHostError as error:
+        detail = f"{error}; the sandbox speaks to it only when it was started with --allow-host"
+        raise ProblemError(400, "Bad request", detail) from None
     except PersonaError as error:
         raise ProblemError(400, "Bad request", str(error)) from None
     except KeyError as error:
@@ -190,15 +193,18 @@ def _add_clock(control: Blueprint, tenancy: Tenancy, courier: Courier, hub: Hub)
     @control.post(f"{PREFIX}/clock")
     def move_clock() -> Response:
         tenant, wanted = tenant_of(tenancy.tenants), body_of(Move)
-        try:
-            fired = _moved(tenant, wanted, courier, tenancy.store)
-        except (ValueError, OverflowError) as error:
-            raise ProblemError(400, "Bad request", str(error)) from None
-        except timekeeping.TooMuchDueError as error:
-            raise ProblemError(409, "Conflict", str(error), now=error.fired.now.isoformat()) from None
-        finally:
-            tenancy.save(tenant)
-            hub.publish("clock", tenant.id, lambda: _clock(tenant))
+        # One mover at a time, which starts from where the one before left the clock, in whichever simulator.
+        with courier.sole_sender(tenant.id):
+            tenancy.others.catch_up()
+            try:
+                fired = _moved(tenant, wanted, courier, tenancy.store)
+            except (ValueError, OverflowError) as error:
+                raise ProblemError(400, "Bad request", str(error)) from None
+            except timekeeping.TooMuchDueError as error:
+                raise ProblemError(409, "Conflict", str(error), now=error.fired.now.isoformat()) from None
+            finally:
+                tenancy.save(tenant)
+                hub.publish("clock", tenant.id, lambda: _clock(tenant))
         done = {name: n for name, n in asdict(fired).items() if name != "now"}
         return as_json(_clock(tenant) | {"webhooks": done})
 
@@ -249,8 +255,9 @@ def _add_reset(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_jo
         if everything or "faults" in wanted:
             emptied["faults"] = tenant.faults.disarm()
         if everything or "clock" in wanted:
-            timekeeping.reset(tenant, courier)
-            tenancy.save(tenant)
+            with courier.sole_sender(tenant.id):
+                timekeeping.reset(tenant, courier)
+                tenancy.save(tenant)
         also = () if everything else ({"journal", "faults", "clock"} - wanted)
         return as_json(
             {"tenant": tenant.id, "emptied": emptied, "kept": sorted({*kept, *also, "credentials", "sandbox"})}

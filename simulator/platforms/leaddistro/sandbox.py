@@ -74,10 +74,10 @@ class LeadDistroBuyer(BuyerEntry):
 
     def value(self, around: Surroundings, unwanted: frozenset[str]) -> model.Buyer:
         """`unwanted` is the campaign's list where the reading makes it a silent skip (C2)."""
-        common = self.common(around)
+        terms = self.shared_terms(around)
         url = self.webhook.url if self.webhook else around.mock(PLATFORM, self.id, "webhook")
         return model.Buyer(
-            **{**common, "suppressed": common["suppressed"] | unwanted},
+            **{**terms, "suppressed": terms["suppressed"] | unwanted},
             price=self.price,
             priority=self.priority,
             weight=self.weight,

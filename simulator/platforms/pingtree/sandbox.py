@@ -94,7 +94,7 @@ class PingtreeBuyer(BuyerEntry):
             bypass_ping=self.bypass_ping or not ping_url,
         )
         return model.Buyer(
-            **self.common(around),
+            **self.shared_terms(around),
             price=self.price,
             minimum_price=self.minimum_price,
             tcpa=self.tcpa,
