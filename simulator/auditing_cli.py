@@ -57,7 +57,7 @@ def audit(
     _show(card, failures)
     _write(junit, scorecard.junit(card, fail_on, required))
     _write(json_file, json.dumps(card, indent=2) + "\n")
-    _write(html_file, scorecard.html(card))
+    _write(html_file, scorecard.html(card, url.rstrip("/")))
     _end(card, failures)
 
 

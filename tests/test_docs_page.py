@@ -121,6 +121,19 @@ def test_try_it_out_fills_the_path_in_and_sends_the_token_of_its_kind(page: Page
     assert page.chromium.complaints() == []
 
 
+def test_the_scorecard_and_a_specification_are_drawn_as_their_policies_allow(tenant: Tenant, tmp_path: Path) -> None:
+    source = tenant.source(platform="pingtree")
+    with browser(tmp_path / "profile") as chromium:
+        for path, word in (
+            (f"audit?format=html&tenant={tenant.id}", "D01"),
+            (f"specs/{source.id}?tenant={tenant.id}", "lnk"),
+        ):
+            chromium.open(f"{tenant.base_url}/__sandbox/{path}")
+            wait_until(lambda word=word: word in str(chromium.says("document.body.innerText")), "it is drawn")  # type: ignore[misc]
+            assert chromium.says("getComputedStyle(document.querySelector('table')).borderCollapse") == "collapse"
+        assert [said for said in chromium.complaints() if "favicon" not in str(said)] == []
+
+
 def test_the_policy_keeps_the_page_from_speaking_to_anybody_else(page: Page, built_in: Sandbox) -> None:
     assert "connect-src 'self'" in got(built_in, "docs").headers["Content-Security-Policy"]
     page.chromium.says("fetch('http://127.0.0.1:9/').catch(() => { window.refused = true })")
