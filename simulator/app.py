@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -20,14 +21,31 @@ from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
+from simulator.reach import reach
 from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
+from simulator.sharing import Sharing
 from simulator.store import Store
-from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
+from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
-from simulator.web import audit, control, documents, faults, observation, state, vendor_api
+from simulator.triggers.table import Words
+from simulator.watching import Watch
+from simulator.web import (
+    audit,
+    buyers,
+    conformance,
+    control,
+    dashboard,
+    documents,
+    faults,
+    observation,
+    state,
+    streaming,
+    vendor_api,
+)
 from simulator.web import tenancy as tenancy_routes
+from simulator.web.dashboard.parts import Parts
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
 
@@ -38,41 +56,70 @@ def create(settings: Settings) -> Flask:
     Raises ConfigurationError, StoreError or CannotStartError.
     """
     store = Store.open(settings.database)
-    calls = BuyerCalls()
+    calls = BuyerCalls(reach(settings.allow_hosts, [settings.mock_buyers_url]))
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
+    watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
-    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
+    words = {name: Words(contract) for name, contract in CONTRACTS.items()}
+    sharing = Sharing(store, words, recorder.forget) if store.is_shared else None
+    others = sharing or Others()
+    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget, others)
     exchange.clear_away = tenancy.clear_away
-    _take_in(tenancy, _default_tenant(settings, store))
+    if sharing is not None:
+        sharing.join()
+        exchange.be_sure = sharing.be_sure
+    _take_in(tenancy, default := _default_tenant(settings, store))
+    _check_hosts(tenancy, default)
     for name, document in store.saved_tenants():
         if name != DEFAULT:
             _take_in(tenancy, restored(name, document))
     app = Flask("leadsandbox", static_folder=None)
     introduce = _introduce(settings, store, tenants)
+    mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, calls)
+    reports = conformance.Reports(settings.conformance_report)
     parts = [
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
         state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
+        observation.blueprint(tenants, journals, metrics, CONTRACTS),
+        streaming.blueprint(tenants, hub, watch),
         audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
+        buyers.blueprint(tenants, store, mock_buyers),
+        conformance.blueprint(reports),
     ]
     reloader = _reloader(settings, tenancy, hub)
+    health = _health(settings, reloader)
+    pages = Parts(
+        tenancy, store, journals, CONTRACTS, mock_buyers, reports, introduce, health,
+        token=settings.control_token, version=version("leadsandbox"),
+    )  # fmt: skip
+    dashboard.register(app, pages)
     control.register(
         app,
         parts,
         introduce=introduce,
-        health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
+        health=health,
         token=settings.control_token,
+        relayed=settings.wire,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
-    on_end_of_process(hub.close)
+    app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
+    on_end_of_process(partial(_end, hub, sharing))
+    if sharing is not None:
+        sharing.start(tenancy)
     courier.start()
     return app
+
+
+def _end(hub: Hub, sharing: Sharing | None) -> None:
+    hub.close()
+    if sharing is not None:
+        sharing.leave()
 
 
 def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None:
@@ -83,6 +130,10 @@ def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None
     return reloader
 
 
+def _health(settings: Settings, reloader: Reloader | None) -> control.Health:
+    return lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None}
+
+
 def _streams(settings: Settings) -> int:
     """Return how many event streams there may be: each holds a thread, and most are there to answer vendors' calls."""
     return min(MOST_SUBSCRIBERS, settings.threads // 2)
@@ -90,17 +141,25 @@ def _streams(settings: Settings) -> int:
 
 def _limiter(settings: Settings) -> Limiter:
     try:
-        return open_limiter(settings.limits_state)
+        return open_limiter(settings.shared_limits)
     except LimiterUnavailableError as error:
-        raise CannotStartError(f"{error}; see --limits-state") from error
+        raise CannotStartError(f"{error}; see --limits-state and --redis") from error
 
 
 def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
     tenancy.tenants.add(tenant)
+    tenancy.others.adopt(tenant)
     try:
         tenancy.introduce(tenant)
     except (PersonaError, UnreachableBuyersError) as error:
         raise CannotStartError(str(error)) from None
+
+
+def _check_hosts(tenancy: Tenancy, tenant: Tenant) -> None:
+    try:
+        tenancy.check_hosts(tenant.accounts)
+    except ForbiddenHostError as error:
+        raise CannotStartError(f"{error}; start it with --allow-host if the sandbox may speak to it") from None
 
 
 def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Callable[[str], dict[str, Any]]:
@@ -123,10 +182,11 @@ def _default_tenant(settings: Settings, store: Store) -> Tenant:
     clock = Clock()
     with store.transaction() as tx:
         since = datetime.fromisoformat(tx.remembered("since", clock.now().isoformat()))
-    known = dict(store.saved_tenants()).get(DEFAULT)
+    known = store.saved_tenant(DEFAULT)
     if known is not None:  # its clock was moved; a restart goes on from there
         clock.restore(known["clock"])
-    return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file)
+    kept = known["clock"] if known else None
+    return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file, kept_clock=kept)
 
 
 def _generations(store: Store) -> Callable[[str], Mapping[tuple[str, str], tuple[int, datetime]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -70,12 +70,19 @@ def _server_options(command: F) -> F:
         click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
                      envvar="LEADSANDBOX_PORT", show_envvar=True, help="Port to listen on; 0 takes a free one."),
         click.option("--db", envvar="LEADSANDBOX_DB", show_envvar=True, default="",
-                     help="Database file, or :memory:. Default: a private file in the platform's state folder."),
+                     help="Database file, :memory:, or a postgresql:// URL, which several simulators can share. "
+                     "Default: a private file in the platform's state folder."),
+        click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
+                     envvar="LEADSANDBOX_WORKERS", show_envvar=True,
+                     help="Simulator processes side by side; more than one need PostgreSQL."),
         click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
                      envvar="LEADSANDBOX_THREADS", show_envvar=True,
                      help="Requests worked on at once; each may wait for buyers."),
         click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
-                     help="File or redis:// URL, for simulators that share rate limits. Default: this process."),
+                     help="File in which the simulators of one machine share rate limits. Default: workers do so by "
+                     "themselves."),
+        click.option("--redis", envvar="LEADSANDBOX_REDIS", show_envvar=True, default="",
+                     help="redis:// URL, for the rate limits of simulators on several machines."),
         click.option("--journal-entries", type=click.IntRange(min=1), default=10_000, show_default=True,
                      envvar="LEADSANDBOX_JOURNAL_ENTRIES", show_envvar=True,
                      help="Requests that the journal of a tenant keeps."),
@@ -84,8 +91,17 @@ def _server_options(command: F) -> F:
                      help="Bytes that the journal of a tenant keeps."),
         click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
                      help="Keep the field names of leads in the journal, and no values."),
+        click.option("--allow-host", "allow_hosts", multiple=True, envvar="LEADSANDBOX_ALLOW_HOST", show_envvar=True,
+                     help="Host name or network, besides this machine, that buyers and receivers of webhooks may be "
+                     "at. Repeat it, or separate by spaces in the environment; * is every public address."),
+        click.option("--stop-timeout", type=click.FloatRange(1, 600), default=8.0, show_default=True,
+                     envvar="LEADSANDBOX_STOP_TIMEOUT", show_envvar=True,
+                     help="Seconds from SIGTERM or Ctrl-C to the end; requests that came get their answers in them."),
         click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
                      help="Add no header of the sandbox's own to a vendor's answer."),
+        click.option("--conformance-report", type=click.Path(path_type=Path, dir_okay=False),
+                     envvar="LEADSANDBOX_CONFORMANCE_REPORT", show_envvar=True,
+                     help="report.json of `leadsandbox conform` that the dashboard shows; it may be written later."),
         click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
                      help="Bearer token of the control API. Required on any address but loopback; better given by the "
                      "environment, which other users cannot read."),
@@ -128,7 +144,8 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
         except CannotStartError as error:
             _leave(CANNOT_START, f"leadsandbox: {error}")
         finally:
-            programs.stop()
+            if not programs.stop(more["stop_timeout"]):
+                click.echo("ended at once; answers under way were cut", err=True)
 
 
 @main.command()
@@ -174,7 +191,11 @@ def _failures_as_exit_codes() -> Iterator[None]:
 def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> Any:
     from simulator.settings import LOOPBACK, Settings, default_database
 
+    _check_hosts(more.get("allow_hosts", ()))
     given = {name: value for name, value in more.items() if value}
+    _check_sharing(db, given)
+    if redis := given.pop("redis", ""):
+        given["limits_state"] = redis
     if not str(given.get("control_token", "")).isascii():
         raise click.UsageError("the control token travels in a header: use ASCII characters only")
     if host not in LOOPBACK and not given.get("control_token"):
@@ -184,6 +205,24 @@ def _settings(config: Path | None, host: str, port: int, db: str, threads: int, 
     except OSError as error:
         _leave(CANNOT_START, f"leadsandbox: cannot make {error.filename}: {error.strerror}; name a file with --db")
     return Settings(host=host, port=port, database=database, config=config, threads=threads, **given)
+
+
+def _check_sharing(db: str, given: dict[str, Any]) -> None:
+    if given.get("workers", 1) > 1 and not db.startswith("postgresql"):
+        raise click.UsageError("several workers share one sandbox in PostgreSQL: give --db a postgresql:// URL")
+    if "://" in given.get("limits_state", ""):
+        raise click.UsageError("--limits-state names a file; a Redis is named by --redis")
+    if given.get("redis") and given.get("limits_state"):
+        raise click.UsageError("rate limits are kept in one place: give --redis or --limits-state")
+
+
+def _check_hosts(words: Sequence[str]) -> None:
+    from simulator.reach import HostError, reach
+
+    try:
+        reach(words)
+    except HostError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @main.command()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -21,12 +19,11 @@ from typing import IO, Any
 import orjson
 
 from simulator.buyers import BuyerCalls, Call
+from simulator.folders import PrivateFolder
 from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
-GRACE = 3.0  # seconds that a program has to end
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
-LONGEST_SOCKET_PATH = 103  # bytes that every system takes; Linux takes four more
 KEPT = 200  # lines of stderr that explain a start that failed
 
 
@@ -93,19 +90,21 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.children: list[Child] = []
-        self._folder = ""
+        self._folder: PrivateFolder | None = None
         self._pipe_read, self._pipe_write = os.pipe()
         self._calls = BuyerCalls()
 
     def start(self, settings: Settings, public: socket.socket) -> dict[str, Any]:
-        """Start all programs; return the simulator's welcome. Raises ChildError.
+        """Start all programs; return the simulator's welcome. Raises ChildError, CannotStartError.
 
         `public` is the listening socket of the sandbox's address; with `direct`, one that keeps the port reserved.
         """
         settings = replace(settings, mock_buyers_url=self.start_mock_buyers("127.0.0.1"))
+        if not settings.direct or settings.workers > 1:
+            self._folder = PrivateFolder()
+            settings = replace(settings, folder=self._folder.path)
         if not settings.direct:
-            self._folder = private_folder()
-            settings = replace(settings, socket_path=f"{self._folder}/s")
+            settings = replace(settings, socket_path=f"{settings.folder}/s")
         self.start_simulator(settings)
         if settings.wire:
             self.start_relay(settings, public)
@@ -115,7 +114,7 @@ class Supervisor:
         """Hand the public socket to the relay: what comes before the simulator is ready waits there."""
         with public:
             fd, upstream = public.fileno(), f"unix:{settings.socket_path}"
-            self._start_beside("relay", ["simulator.wire", "--upstream", upstream], fd)
+            self._start_beside("relay", ["simulator.wire", "--upstream", upstream, "--grace", str(settings.grace)], fd)
 
     def start_mock_buyers(self, host: str) -> str:
         """Start the mock buyers on a free port of `host`; return their URL, which takes connections at once."""
@@ -184,30 +183,33 @@ class Supervisor:
             self.raise_if_ended()
             time.sleep(0.2)
 
-    def stop(self) -> None:
-        """End the relay first, so that answers under way arrive, and the receivers of the last webhooks last."""
-        for child in reversed(self.children):
-            if child.process.poll() is None:
-                child.process.send_signal(signal.SIGTERM)
+    def stop(self, seconds: float) -> bool:
+        """End the programs within so many seconds; return whether they had that time.
+
+        The relay goes first, once it has passed on the answers under way, and the receivers of the last webhooks last.
+        A second Ctrl-C or SIGTERM ends all at once.
+        """
+        ends = time.monotonic() + seconds
+        try:
+            for child in reversed(self.children):
+                child.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.process.wait(GRACE)
-                if child.process.poll() is None:
-                    child.process.kill()
-                    child.process.wait()
+                    child.process.wait(max(ends - time.monotonic(), 0))
+        except KeyboardInterrupt:
+            return False
+        else:
+            return True
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
+        for child in self.children:
+            child.process.kill()  # does nothing to one that has ended
+            child.process.wait()
         self.children.clear()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def private_folder() -> str:
-    """Make a folder of our own whose path leaves room for a socket in it. Raises ChildError."""
-    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private
-        with contextlib.suppress(OSError):
-            folder = os.path.realpath(tempfile.mkdtemp(prefix="leadsandbox-", dir=parent))
-            if len(os.fsencode(folder)) + len("/s") <= LONGEST_SOCKET_PATH:
-                return folder
-            Path(folder).rmdir()
-    raise ChildError(3, "leadsandbox: no temporary folder for a socket; set TMPDIR to a short path, or use --direct")
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
 
 
 def end_with_stdin() -> None:

@@ -24,7 +24,7 @@ from simulator.exchange.sale import Sales
 from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
 from simulator.limits import Limiter
-from simulator.routing.model import Decision, Reason
+from simulator.routing.model import Decision, FieldError, Reason
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.triggers.readings import under
@@ -52,7 +52,8 @@ class Answer:
 class Exchange:
     """Answers every operation of every contract.
 
-    `clear_away` is called with a deleted tenant after the last request that was under way for it.
+    `clear_away` is called with a deleted tenant after the last request that was under way for it, `be_sure` before
+    anything is looked up: other simulators may have changed it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Exchange:
     ) -> None:
         self.tenants = tenants
         self.clear_away: Callable[[Tenant], object] = lambda _: None
+        self.be_sure: Callable[[], None] = lambda: None
         self.reception = Reception(limiter)
         self._on_delivery = on_delivery
         self._wishes = Wishes(contracts)
@@ -81,6 +83,7 @@ class Exchange:
 
     def answer(self, contract: Contract, operation: Operation, received: Received) -> Answer:
         """Decide about one request and word the decision."""
+        self.be_sure()
         tenant, source = self.tenants.find(contract.platform, contract.admission.caller(received))
         tenant.presence.enter()
         try:
@@ -108,6 +111,13 @@ class Exchange:
         if wish.script is not None:
             return self._scripted.play(call, wish.script)
         return self._journeys[call.operation.journey](call)
+
+    def unreadable(self, contract: Contract, operation: Operation, received: Received, detail: str) -> Answer:
+        """Word that a request is none, whoever sent it: nothing of it can be relied on."""
+        tenant, source = self.tenants.find(contract.platform, contract.admission.caller(received))
+        decision = Decision(Reason.MALFORMED_BODY, detail, errors=(FieldError("request", "invalid_format", detail),))
+        who = source.id if source else ""
+        return _worded(contract, operation.name, decision, tenant, who, tenant.clock.now(), Wish())
 
     def refuse(self, contract: Contract, operation: str, reason: Reason, detail: str) -> Answer:
         """Word a decision that no journey made: an unknown path, a failure of our own."""

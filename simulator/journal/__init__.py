@@ -51,6 +51,7 @@ class Journal:
         self._lock = threading.Lock()
         self._ring = Ring(max_entries, max_bytes)
         self._counters = Counters()
+        self.clearings = 0  # how often it was cleared
 
     def record(self, label: Label, blob: bytes, retold: Retold = orjson.loads) -> str:
         """Keep one request. `retold` makes its document, an object without the id, of `blob`. Returns the id."""
@@ -64,6 +65,11 @@ class Journal:
 
     def id_of(self, number: int) -> str:
         return f"req_{self.name}_{number}"
+
+    @property
+    def newest(self) -> int:
+        """How many requests were ever recorded; it changes with each."""
+        return self._ring.next
 
     def find(self, request_id: str) -> dict[str, Any]:
         """Return a request's document. Raises EvictedError or UnknownRequestError."""
@@ -96,6 +102,11 @@ class Journal:
         more = len(found) > limit
         shown = found[:limit]
         return Page(tuple(map(self._document, shown)), self.id_of(shown[-1].number) if more else "")
+
+    def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]:
+        """Return what matches as it is kept now; each document is read when it is asked for."""
+        kept, _ = self._snapshot()
+        return (self._document(item) for item in reversed(kept) if wanted is None or wanted.matches(item.label))
 
     def _snapshot(self) -> tuple[list[Kept], int]:
         with self._lock:
@@ -132,6 +143,7 @@ class Journal:
             gone = len(self._ring.entries)
             self._ring.clear()
             self._counters = Counters()
+            self.clearings += 1
         return gone
 
     def size(self) -> dict[str, int]:

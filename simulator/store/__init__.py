@@ -1,6 +1,8 @@
 """What the sandbox remembers: the public door of the store. Nothing is implemented here."""
 
-from simulator.store.database import StoreError
+from simulator.store.database import StoreError, StoreUnavailableError
+from simulator.store.faults import FaultRow
+from simulator.store.peers import LEASE
 from simulator.store.records import (
     AttemptRecord,
     CredentialRecord,
@@ -17,11 +19,13 @@ from simulator.store.snapshots import Snapshot, TooManySnapshotsError
 from simulator.store.store import Store, Transaction
 
 __all__ = [
+    "LEASE",
     "AttemptRecord",
     "CredentialRecord",
     "DeliveryRecord",
     "DeliveryStatus",
     "EventClaimed",
+    "FaultRow",
     "LeadRecord",
     "Original",
     "PingRecord",
@@ -30,6 +34,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "StoreError",
+    "StoreUnavailableError",
     "TooManySnapshotsError",
     "Transaction",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, select
+from sqlalchemy import Table, bindparam, delete, func, select, update
 
 from simulator.store import encoding, snapshots
 from simulator.store.connection import Connection, Statement
+from simulator.store.faults import remove_faults
 from simulator.store.records import Scope
 from simulator.store.tables import (
     attempts,
@@ -45,6 +46,10 @@ _SAVE = Statement(
     )
 )
 _SAVED = Statement(select(tenant_table.c.id, tenant_table.c.document_json).order_by(tenant_table.c.id))
+_SAVED_ONE = Statement(select(tenant_table.c.document_json).where(tenant_table.c.id == bindparam("id")))
+_KEEP = Statement(
+    update(tenant_table).where(tenant_table.c.id == bindparam("of_id")).values(document_json=bindparam("new_json"))
+)
 _UNSAVE = Statement(delete(tenant_table).where(tenant_table.c.id == bindparam("id")))
 
 
@@ -63,6 +68,22 @@ def saved_tenants(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
     return [(tenant, encoding.parsed(document)) for tenant, document in connection.rows(_SAVED)]
 
 
+def saved_tenant(connection: Connection, tenant: str) -> dict[str, Any] | None:
+    """Return the document of one tenant; None when it was not saved, or is deleted."""
+    found = connection.value(_SAVED_ONE, id=tenant)
+    return None if found is None else encoding.parsed(found)
+
+
+def keep_tenant(connection: Connection, tenant: str, document: Mapping[str, Any]) -> bool:
+    """Replace the document of a tenant. Returns False when it is deleted, which it then stays."""
+    return connection.change(_KEEP, of_id=tenant, new_json=encoding.text(document)) == 1
+
+
+def unsave_tenant(connection: Connection, tenant: str) -> None:
+    """Delete the document alone: from now on the tenant is no more, whatever is left of it."""
+    connection.change(_UNSAVE, id=tenant)
+
+
 def reset(connection: Connection, tenant: str, scopes: Collection[Scope]) -> dict[str, int]:
     """Empty what the scopes name. Returns how many rows went, per table. Credentials and snapshots stay."""
     names = [table.name for scope in Scope if scope in scopes for table in _TABLES[scope]]
@@ -78,6 +99,7 @@ def forget_tenant(connection: Connection, tenant: str) -> dict[str, int]:
     for each in taken:
         snapshots.delete_snapshot(connection, tenant, each.name)
     gone = {name: connection.change(statement, tenant=tenant) for name, statement in _DELETE.items()}
+    remove_faults(connection, tenant)
     return {**gone, "snapshots": len(taken), "tenants": connection.change(_UNSAVE, id=tenant)}
 
 

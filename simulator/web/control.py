@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,8 +9,12 @@ from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
+from simulator.store import StoreUnavailableError
+from simulator.web import sessions
 from simulator.web.problems import ProblemError, answer, as_json, problem
+from simulator.web.visitors import stranger
 from simulator.welcome import Introduce
+from simulator.wire import refusals
 
 PREFIX = "/__sandbox"
 NOTHING = "nothing of the control API"
@@ -23,26 +26,34 @@ Health = Callable[[], Mapping[str, Any]]
 """Returns what the health routes tell besides `ready`: the boot nonce, how the last reload went."""
 
 
-def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str) -> None:
-    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API."""
+def register(
+    app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str, relayed: bool
+) -> None:
+    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API.
+
+    `relayed` says whether the relay stands in front, which names requests that are none.
+    """
     own = _own_routes(introduce, health)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer in HTML
     _add_nothing(app)
     for part in (*parts, own):
-        part.before_request(_guard(token))
+        part.before_request(_guard(token, relayed=relayed))
         part.register_error_handler(ProblemError, answer)
         part.register_error_handler(HTTPException, _http_problem)
+        part.register_error_handler(StoreUnavailableError, _unavailable)
         app.register_blueprint(part)
 
 
-def _guard(token: str) -> Callable[[], Response | None]:
-    expected = f"Bearer {token}".encode()
-
+def _guard(token: str, *, relayed: bool) -> Callable[[], Response | None]:
     def refuse() -> Response | None:
-        if not token or request.path in HEALTH:
+        if relayed and (why := request.headers.get(refusals.HEADER)):
+            return problem(400, "Bad request", refusals.sentence(why))
+        if request.path in HEALTH:
             return None
-        presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if hmac.compare_digest(presented, expected):
+        if said := stranger(request.method, request.headers, named=bool(token)):
+            return problem(403, "Forbidden", said)
+        presented = request.headers.get("Authorization", "")
+        if not token or sessions.is_token(presented, f"Bearer {token}") or sessions.has_session(token):
             return None
         return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
 
@@ -55,6 +66,10 @@ def _http_problem(error: HTTPException) -> Response:
     if allowed:
         response.headers["Allow"] = allowed
     return response
+
+
+def _unavailable(error: StoreUnavailableError) -> Response:
+    return problem(503, "Service unavailable", str(error))
 
 
 def _own_routes(introduce: Introduce, health: Health) -> Blueprint:

@@ -1,4 +1,4 @@
-"""`/__sandbox/requests`, `events`, `metrics`: what happened, why, and what happens now. Nothing is recorded here."""
+"""`/__sandbox/requests`, `metrics`: what happened, why, and how often. Nothing is recorded here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 
 from simulator import metrics as prometheus
 from simulator.contract.model import ANY_OPERATION, Contract
-from simulator.events import Hub, TooManySubscribersError
 from simulator.explaining import explain, text
 from simulator.journal import (
     EvictedError,
@@ -72,11 +71,9 @@ class Verification(Body):
     count: Bounds
 
 
-def blueprint(
-    tenants: Tenants, journals: Journals, hub: Hub, metrics: Metrics, contracts: Mapping[str, Contract]
-) -> Blueprint:
+def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts: Mapping[str, Contract]) -> Blueprint:
     observation = Blueprint("observation", __name__)
-    words = _vocabulary(contracts)
+    words = vocabulary(contracts)
 
     @observation.get(f"{PREFIX}/requests")
     def listed() -> Response:
@@ -101,27 +98,14 @@ def blueprint(
         return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
     @observation.get(f"{PREFIX}/requests/<request_id>")
-    def explained(request_id: str) -> Response:
-        tenant = _tenant_keeping(tenants, journals, request_id)
-        entry = _entry(journals.of(tenant.id), request_id)
-        explanation = explain(entry, _buyers(tenant, contracts, entry))
+    def explanation_of(request_id: str) -> Response:
+        _, entry, explanation = explained(tenants, journals, contracts, request_id)
         return as_json(entry | {"explanation": explanation, "text": text(entry, explanation)})
 
     @observation.delete(f"{PREFIX}/requests")
     def clear() -> Response:
         journals.of(tenant_of(tenants).id).clear()
         return Response(status=204)
-
-    @observation.get(f"{PREFIX}/events")
-    def events() -> Response:
-        try:
-            subscription = hub.subscribe(tenant_of(tenants).id)
-        except TooManySubscribersError as error:
-            raise ProblemError(503, "Too many event streams", f"{error}; close one and try again") from None
-        response = Response(subscription.stream(), content_type="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        response.call_on_close(subscription.end)  # also for a reader that left before the first event
-        return response
 
     @observation.get(f"{PREFIX}/metrics")
     def measured() -> Response:
@@ -130,7 +114,16 @@ def blueprint(
     return observation
 
 
-def _vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
+def explained(
+    tenants: Tenants, journals: Journals, contracts: Mapping[str, Contract], request_id: str
+) -> tuple[Tenant, dict[str, Any], dict[str, Any]]:
+    """Return a request with the tenant that keeps it and its explanation. Raises ProblemError 404 or 410."""
+    tenant = _tenant_keeping(tenants, journals, request_id)
+    entry = _entry(journals.of(tenant.id), request_id)
+    return tenant, entry, explain(entry, _buyers(tenant, contracts, entry))
+
+
+def vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
     operations = {item.name for contract in contracts.values() for item in contract.operations}
     rows = {row.id for contract in contracts.values() for row in contract.rows}
     return Vocabulary(frozenset(contracts), frozenset({*operations, ANY_OPERATION}), frozenset(rows))

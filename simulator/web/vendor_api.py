@@ -18,12 +18,16 @@ from simulator.contract.model import ANY_OPERATION, Contract, Operation
 from simulator.exchange import Answer, Exchange
 from simulator.recording import Recorder
 from simulator.routing.model import Reason
+from simulator.store import StoreUnavailableError
 from simulator.web import wire_faults
 from simulator.web.plain import Whole, sent_headers
+from simulator.wire import refusals
 from simulator.wire.faults import drawn
 
 MAX_BODY = 1024 * 1024
 REQUEST_ID = "X-Sandbox-Request-Id"  # ours: leads to the explanation of the answer
+NO_ENDPOINT = "No such endpoint"
+REFUSED = refusals.HEADER.lower()
 MAX_DRAINED = 16 * MAX_BODY  # read and thrown away, so that the caller gets to see the answer
 
 log = logging.getLogger(__name__)
@@ -56,8 +60,8 @@ def register(
     for contract in known:
         for operation in contract.operations:
             for path, reading in {operation.path: "", **operation.aliases}.items():
-                _add(app, path, _view(contract, operation, reading, exchange, recorded))
-    unknown = _unknown_path(known, exchange, recorded)
+                _add(app, path, _view(contract, operation, reading, exchange, recorded, relayed=relayed))
+    unknown = _unknown_path(known, exchange, recorded, relayed=relayed)
     _add(app, "/", unknown)
     _add(app, "/<path:anything>", unknown)
     app.register_error_handler(HTTPException, _refused_early(unknown))
@@ -71,7 +75,7 @@ def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
 
 
 def _view(
-    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorded: Recorded
+    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorded: Recorded, *, relayed: bool
 ) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
         started = time.monotonic()
@@ -80,10 +84,15 @@ def _view(
             received = _received(arguments)
             if not exchange.serves(contract, reading, received):
                 name, answer = ANY_OPERATION, _not_found(contract, exchange)
+            elif relayed and (why := received.headers.get(REFUSED)):
+                answer = exchange.unreadable(contract, operation, received, refusals.sentence(why))
             else:
                 answer = exchange.answer(contract, operation, received)
         except HTTPException:
             raise
+        except StoreUnavailableError as error:
+            log.error("%s %s: %s", contract.platform, operation.name, error)  # noqa: TRY400  the line says all
+            answer = exchange.refuse(contract, operation.name, Reason.MAINTENANCE, "The store is unavailable")
         except Exception:
             # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
             log.exception("%s %s failed", contract.platform, operation.name)
@@ -122,17 +131,21 @@ def _body() -> tuple[bytes, bool]:
     return b"", True
 
 
-def _not_found(contract: Contract, exchange: Exchange) -> Answer:
-    return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, "No such endpoint")
+def _not_found(contract: Contract, exchange: Exchange, detail: str = NO_ENDPOINT) -> Answer:
+    return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, detail)
 
 
-def _unknown_path(contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded) -> Callable[..., Response]:
+def _unknown_path(
+    contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded, *, relayed: bool
+) -> Callable[..., Response]:
     def view(anything: str = "") -> Response:
         started = time.monotonic()
         # Read to the end: whoever stops may take the answer away from a caller that still sends.
         received = _received({})
         contract = nearest(contracts, f"/{anything}")
-        return recorded(contract, ANY_OPERATION, received, _not_found(contract, exchange), started)
+        why = received.headers.get(REFUSED, "") if relayed else ""
+        answer = _not_found(contract, exchange, refusals.sentence(why) if why else NO_ENDPOINT)
+        return recorded(contract, ANY_OPERATION, received, answer, started)
 
     return view
 

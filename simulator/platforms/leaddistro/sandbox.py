@@ -33,6 +33,7 @@ from simulator.contract.sandbox import (
 )
 from simulator.platforms.leaddistro import INGEST, LOOKUP, PING
 from simulator.platforms.leaddistro.readings import Readings
+from simulator.platforms.leaddistro.severities import LeadDistroSeverities
 from simulator.routing import model
 
 PLATFORM = "leaddistro"
@@ -155,6 +156,9 @@ class LeadDistroSection(PlatformSection):
     """Campaigns with their buyers, suppliers, and the readings in force."""
 
     readings: Readings = Readings()
+    severities: LeadDistroSeverities = Field(
+        LeadDistroSeverities(), description="Of duties, for the audit and live findings."
+    )
     campaigns: tuple[Campaign, ...] = ()
     suppliers: tuple[Supplier, ...] = ()
 
@@ -165,6 +169,7 @@ class LeadDistroSection(PlatformSection):
             timezone=around.timezone,
             readings=self.readings,
             words=words(self.readings),
+            severities=self.severities.values(),
             secret=around.secret,
             sources={source.name: source for source in found},
             buyers=buyers_of(found),
