@@ -26,11 +26,12 @@ from tests.benchmarks.measuring import (
     half_load,
     large_store,
     starts,
+    two_workers,
 )
 from tests.benchmarks.processes import BenchError, free_port, serving
 from tests.benchmarks.sandboxes import INGEST, PRECHECK, Sandbox, sandbox
 
-SHORT = Plan(rounds=1, seconds=1, leads=20_000)
+SHORT = Plan(rounds=1, seconds=2, leads=20_000)
 
 
 def arguments() -> argparse.Namespace:
@@ -99,6 +100,10 @@ def measured(plan: Plan, *, with_peers: bool) -> tuple[dict[str, Any], list[Row]
     found["start"] = starts(plan)
     say(f"start: {found['start']}")
     found["large_store"] = large_store(plan, Runs(), say)
+    try:
+        found["two_workers"] = two_workers(plan, Runs(), say)
+    except BenchError as error:
+        missing["two workers on PostgreSQL"] = str(error)
     found["goals"] = reporting.judged(found, rows)
     return found, rows, missing
 

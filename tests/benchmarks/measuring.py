@@ -7,15 +7,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.benchmarks import fanout
 from tests.benchmarks.generator import Sample, Work, load
 from tests.benchmarks.million import many_leads
-from tests.benchmarks.processes import Server, free_port
+from tests.benchmarks.processes import BenchError, Server, free_port
 from tests.benchmarks.sandboxes import INGEST, Sandbox, first_answer, mock_buyers_url, sandbox, seconds_to_ready
+from tests.postgres import postgres
 
 FLOOR = "bare Flask echo (the floor)"
 SLOWEST = 20.0  # milliseconds that the slowest buyer of `src_bench_late` takes
@@ -43,7 +47,7 @@ class Row:
     samples: list[Sample] = field(default_factory=list)
 
     def median(self, figure: str) -> float:
-        return statistics.median(getattr(sample, figure) for sample in self.samples)
+        return float(statistics.median(getattr(sample, figure) for sample in self.samples))
 
     def spread(self) -> tuple[float, float]:
         rates = [sample.rate for sample in self.samples]
@@ -138,3 +142,24 @@ def starts(plan: Plan) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="leadsandbox-bench-") as folder:
             ours.append(seconds_to_ready(database=f"{folder}/store.db"))
     return {"start_s": statistics.median(ours), "floor_start_s": statistics.median(bare)}
+
+
+def two_workers(plan: Plan, runs: Runs, say: Callable[[str], None]) -> dict[str, float]:
+    """Return an ingest's throughput and cost on PostgreSQL with one worker and with two, in turns.
+
+    Raises BenchError where there is no PostgreSQL.
+    """
+    try:
+        with postgres() as server, ExitStack() as stack:
+            rows = []
+            for workers in ("1", "2"):
+                arguments = ("--direct", "--workers", workers)
+                one = stack.enter_context(sandbox(*arguments, database=server.database()))
+                rows.append(Row(f"{workers} on PostgreSQL", one.server, INGEST))
+            compare(rows, plan, runs, say)
+    except pytest.skip.Exception as missing:
+        raise BenchError(str(missing)) from missing
+    return {
+        **{f"rate_{row.name[0]}": row.median("rate") for row in rows},
+        **{f"cpu_us_{row.name[0]}": row.median("cpu_us") for row in rows},
+    }

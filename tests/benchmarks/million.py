@@ -26,15 +26,18 @@ LEAD = {
     "case_type": "auto",
     "city": "Houston",
 }
-_SERIES = "WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < :many) "
-_PHONE = "'9' || printf('%09d', n * 7919 % 1000000000)"
-_EMAIL = "printf('%09d', n * 7919 % 1000000000) || '@example.com'"
-_LEAD_ID = "substr({0}, 1, 24) || printf('%012x', n)"
+_SERIES = "WITH RECURSIVE series(serial) AS (SELECT 1 UNION ALL SELECT serial + 1 FROM series WHERE serial < :many) "
+_PHONE = "'9' || printf('%09d', serial * 7919 % 1000000000)"
+_EMAIL = "printf('%09d', serial * 7919 % 1000000000) || '@example.com'"
+_LEAD_ID = "substr({0}, 1, 24) || printf('%012x', serial)"
 _CHANGED = {
     "leads": {"id": _LEAD_ID.format("id"), "phone": _PHONE, "email": _EMAIL},
-    "persons": {"lead_id": _LEAD_ID.format("lead_id"), "key": "substr(key, 1, 6) || printf('%010d', n * 7919 % 10000000000)"},
-    "outbox": {"lead_id": _LEAD_ID.format("lead_id"), "event_id": "substr(event_id, 1, 28) || printf('%012x', n)"},
-    "attempts": {"delivery_id": "delivery_id + n"},
+    "persons": {
+        "lead_id": _LEAD_ID.format("lead_id"),
+        "key": "substr(key, 1, 6) || printf('%010d', serial * 7919 % 10000000000)",
+    },
+    "outbox": {"lead_id": _LEAD_ID.format("lead_id"), "event_id": "substr(event_id, 1, 28) || printf('%012x', serial)"},
+    "attempts": {"delivery_id": "delivery_id + serial"},
 }
 _NUMBERED = {"number", "id"}  # what the store numbers by itself, where it is an integer
 
@@ -68,7 +71,7 @@ def _one_lead(path: Path) -> None:
 
 def _delivered(path: Path) -> bool:
     with contextlib.closing(sqlite3.connect(path)) as store:
-        return store.execute("SELECT count(*) FROM attempts").fetchone()[0] > 0
+        return bool(store.execute("SELECT count(*) FROM attempts").fetchone()[0])
 
 
 def _multiply(path: Path, many: int) -> None:

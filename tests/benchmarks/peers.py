@@ -1,4 +1,4 @@
-"""Other people's mock servers, installed into a cache folder: how, what they can do of an ingest, and what they do not."""
+"""Other people's mock servers, installed into a cache folder, and what each can do of an ingest and cannot."""
 
 from __future__ import annotations
 
