@@ -73,7 +73,7 @@ def compare(rows: Sequence[Row], plan: Plan, runs: Runs, say: Callable[[str], No
     """Fill the rows' samples: every row once in each round, after a round of warming up that does not count."""
     for row in rows:
         if not row.continues:
-            load(row.server, row.work, run=runs.next(), seconds=1, connections=plan.connections)
+            load(row.server, row.work, run=runs.next(), seconds=plan.seconds / 2, connections=plan.connections)
     for number in range(plan.rounds):
         run = 0
         for row in rows:

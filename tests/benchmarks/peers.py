@@ -173,7 +173,8 @@ def install(peer: Peer) -> str:
         return ""
     if peer.install[0] != "npm" and not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(CACHE / "venv")], check=True, timeout=INSTALL)
-    (CACHE / "npm").mkdir(parents=True, exist_ok=True)
+    for folder in ("npm", "wiremock"):
+        (CACHE / folder).mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(peer.install, capture_output=True, text=True, timeout=INSTALL, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -188,7 +189,6 @@ def install(peer: Peer) -> str:
 def running(peer: Peer) -> Iterator[Server]:
     """Run an installed peer. Raises BenchError."""
     port = free_port()
-    (CACHE / peer.program.stem.partition("-")[0]).mkdir(parents=True, exist_ok=True)
     with serving(peer.command(port), port) as server:
         try:
             peer.prepare(server.url)

@@ -155,7 +155,7 @@ def _pool(rate: float) -> str:
 def _two_workers(two: Mapping[str, float]) -> str:
     return (
         f"On PostgreSQL: one worker {two['rate_1']:,.0f}/s at {two['cpu_us_1']:,.0f} CPU µs an ingest, two workers "
-        f"{two['rate_2']:,.0f}/s at {two['cpu_us_2']:,.0f}; generator, workers and database share the cores named above, "
+        f"{two['rate_2']:,.0f}/s at {two['cpu_us_2']:,.0f}; generator, workers and database share the cores, "
         "and the database's own time is not in these figures."
     )
 
