@@ -34,7 +34,7 @@ def table(rows: Sequence[Row], missing: Mapping[str, str]) -> str:
             f"| {row.name} | {row.median('rate'):,.0f} | {low:,.0f} to {high:,.0f} | {share:.0%} "
             f"| {row.median('cpu_us'):,.0f} | {cost:.1f} | {row.median('p50_ms'):.1f} | {row.median('p99_ms'):.1f} |"
         )
-    lines += [f"| {name} | not measured: {escape(why)} | | | | | | |" for name, why in missing.items()]
+    lines += [f"| {name} | not measured: {why.replace('|', '/')} | | | | | | |" for name, why in missing.items()]
     return "\n".join(lines)
 
 
