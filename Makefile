@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
 
-.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load clean
+.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load bench bench-short clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -41,6 +41,12 @@ load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, abou
 load: $(READY)  ## Every load scenario, about six minutes
 	@$(BIN)/leadsandbox load all
 
+bench: $(READY)  ## The sandbox beside a bare Flask application and its peers, about eight minutes
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-short: $(READY)  ## The same in one short round: does it still run?
+	@$(BIN)/python -m tests.benchmarks --short $(BENCH)
+
 # Made anew when the requirements change; a run that broke off leaves no stamp and is done again.
 $(READY): pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (about a minute, once)"
@@ -50,4 +56,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
