@@ -30,10 +30,7 @@ class Simulator:
         return requests.request(method, f"{self.url}/__sandbox/{path}", json=body, timeout=PATIENCE)
 
     def control(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
-        """Call the control API; return the JSON that it answers."""
-        answer = self.answer(method, path, body)
-        assert answer.ok if expect is None else answer.status_code == expect, answer.text
-        return answer.json()
+        return control(self.url, method, path, body, expect)
 
     def vendor(self, path: str, body: Any, headers: Mapping[str, str]) -> tuple[int, Any]:
         answer = requests.post(f"{self.url}{path}", json=body, headers=headers, timeout=PATIENCE)
@@ -57,6 +54,13 @@ class Simulator:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(PATIENCE)
+
+
+def control(url: str, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
+    """Call the control API on a connection of its own; return the JSON that it answers."""
+    answer = requests.request(method, f"{url}/__sandbox/{path}", json=body, timeout=PATIENCE)
+    assert answer.ok if expect is None else answer.status_code == expect, answer.text
+    return answer.json()
 
 
 @contextmanager

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +19,7 @@ import pytest
 
 from fixtures.leads import fake_leads
 from tests.postgres import Postgres
-from tests.running import Answer, Request, alive, all_at_once, descendants, sandbox, wait_until, written
+from tests.running import Answer, Request, all_at_once, wait_until, written
 from tests.several import Simulator, simulators
 
 pytestmark = pytest.mark.long
@@ -172,7 +170,10 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 256
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
 
 
@@ -215,15 +216,3 @@ def test_what_a_killed_simulator_was_sending_is_sent_by_another(tmp_path: Path, 
             victim.kill()
             listening.hold.set()
             wait_until(lambda: delivered(heir) == 1, "the heir delivered it")
-
-
-def test_a_killed_worker_is_started_again_and_the_sandbox_says_so(database: str) -> None:
-    with sandbox("--db", database, "--workers", "2") as up:
-        workers = [pid for pid in up.tree() if not descendants(pid)][1:]
-        command = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in workers}
-        [victim, *_] = [pid for pid in workers if "serve-supervised" in command[pid]]
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: "a worker ended and was started again" in up.stderr, "it is said")
-        assert not alive([victim])
-        served = all_at_once(up.base_url, [("/api/v1/ping", {}, {})] * 40, 20)
-        assert {http for http, _ in served} == {401}
