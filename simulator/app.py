@@ -77,8 +77,13 @@ def create(settings: Settings) -> Flask:
         app,
         parts,
         introduce=introduce,
-        health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
+        health=lambda: {
+            "boot": settings.boot,
+            "workers": siblings.count(),
+            "sandbox_file": reloader.outcome if reloader else None,
+        },
         token=settings.control_token,
+        be_sure=exchange.be_sure,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
     on_end_of_process(partial(_end, hub, sharing))

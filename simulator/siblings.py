@@ -92,6 +92,10 @@ class Siblings:
             listener = Listener(str(self._folder / self._own), "AF_UNIX", backlog=64)
             threading.Thread(target=self._listen, args=(listener,), name="siblings", daemon=True).start()
 
+    def count(self) -> int:
+        """Return how many workers there are, this one included."""
+        return 1 + len(list(self._others()))
+
     def requests(self, tenant: str) -> Requests:
         """Return what all workers keep of a tenant's requests."""
         own = self._journals.of(tenant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy
@@ -115,5 +115,13 @@ class Connection:
         yield lambda: self._cursor.execute("ROLLBACK TO SAVEPOINT inner_work") and None
         self._cursor.execute("RELEASE SAVEPOINT inner_work")
 
+    def undoing(self, steps: int) -> AbstractContextManager[Callable[[], None]]:
+        """Return a savepoint for so many steps of which each may be refused; one that is refused leaves nothing."""
+        return self.savepoint() if steps > 1 else nullcontext(_nothing)
+
     def close(self) -> None:
         self.core.close()
+
+
+def _nothing() -> None:
+    """Undo nothing."""

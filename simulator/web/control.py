@@ -24,13 +24,25 @@ Health = Callable[[], Mapping[str, Any]]
 """Returns what the health routes tell besides `ready`: the boot nonce, how the last reload went."""
 
 
-def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str) -> None:
-    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API."""
+def register(
+    app: Flask,
+    parts: Iterable[Blueprint],
+    *,
+    introduce: Introduce,
+    health: Health,
+    token: str,
+    be_sure: Callable[[], None] = lambda: None,
+) -> None:
+    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API.
+
+    `be_sure` is called before every route: other simulators may have changed what it speaks of.
+    """
     own = _own_routes(introduce, health)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer in HTML
     _add_nothing(app)
     for part in (*parts, own):
         part.before_request(_guard(token))
+        part.before_request(_sure(be_sure))
         part.register_error_handler(ProblemError, answer)
         part.register_error_handler(HTTPException, _http_problem)
         part.register_error_handler(StoreUnavailableError, _unavailable)
@@ -49,6 +61,17 @@ def _guard(token: str) -> Callable[[], Response | None]:
         return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
 
     return refuse
+
+
+def _sure(be_sure: Callable[[], None]) -> Callable[[], None]:
+    def check() -> None:
+        try:
+            be_sure()
+        except StoreUnavailableError:
+            if request.method != "GET":  # what happened can be read while the database is away
+                raise
+
+    return check
 
 
 def _http_problem(error: HTTPException) -> Response:
