@@ -120,7 +120,7 @@ def claim_persons(
     """
     now, before = micros(at), micros(cutoff)
     wanted = sorted(set(keys))
-    with connection.undoing(len(wanted)) as undo:
+    with connection.all_or_none(len(wanted)) as undo:
         for key in wanted:
             claimed = connection.row(
                 _CLAIM_PERSON,
@@ -182,7 +182,9 @@ def _take_one(connection: Connection, tenant: str, claim: CapClaim) -> bool:
 
 def take(connection: Connection, tenant: str, claims: Sequence[CapClaim]) -> CapClaim | None:
     """Take every claim, or none. Returns the claim whose cap has no room, None when all were taken."""
-    with connection.undoing(len(claims)) as undo:
+    if not claims:
+        return None
+    with connection.all_or_none(len(claims)) as undo:
         for claim in _in_order(claims):
             if not _take_one(connection, tenant, claim):
                 undo()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy
@@ -109,19 +109,17 @@ class Connection:
         self._cursor.execute("ROLLBACK")
 
     @contextmanager
-    def savepoint(self) -> Iterator[Callable[[], None]]:
-        """Yield a function that undoes what was done inside; the surrounding transaction goes on."""
+    def all_or_none(self, statements: int) -> Iterator[Callable[[], None]]:
+        """Yield a function that undoes what was done inside; the surrounding transaction goes on.
+
+        A single statement that changes nothing leaves nothing to undo.
+        """
+        if statements < 2:
+            yield lambda: None
+            return
         self._cursor.execute("SAVEPOINT inner_work")
         yield lambda: self._cursor.execute("ROLLBACK TO SAVEPOINT inner_work") and None
         self._cursor.execute("RELEASE SAVEPOINT inner_work")
 
-    def undoing(self, steps: int) -> AbstractContextManager[Callable[[], None]]:
-        """Return a savepoint for so many steps of which each may be refused; one that is refused leaves nothing."""
-        return self.savepoint() if steps > 1 else nullcontext(_nothing)
-
     def close(self) -> None:
         self.core.close()
-
-
-def _nothing() -> None:
-    """Undo nothing."""

@@ -243,6 +243,7 @@ class Store:
     all_usage = _read(claims.all_usage)
     delivery = _read(outbox.delivery)
     deliveries = _read(outbox.deliveries)
+    latest_deliveries = _read(outbox.latest_deliveries)
     due_deliveries = _read(outbox.due_deliveries)
     next_due = _read(outbox.next_due)
     tenants_with_deliveries = _read(outbox.tenants_with_deliveries)
