@@ -160,7 +160,7 @@ class Supervisor:
                 time.sleep(0.02)  # asked now, the relay would wait, and nobody would see that the simulator ended
                 continue
             [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
-            if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
+            if health.status == 200 and _all_serve(orjson.loads(health.body), settings):
                 headers = {"Authorization": f"Bearer {settings.control_token}"} if settings.control_token else {}
                 [welcome] = self._calls.send([Call(f"{url}/welcome", b"", headers, 5.0, "GET")])
                 document: dict[str, Any] = orjson.loads(welcome.body)
@@ -210,6 +210,11 @@ class Supervisor:
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
+
+
+def _all_serve(health: dict[str, Any], settings: Settings) -> bool:
+    """Whether this is the sandbox that was started, with every worker of it: connections go to those that listen."""
+    return health.get("boot") == settings.boot and health.get("workers", 0) >= settings.workers
 
 
 def end_with_stdin() -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from simulator.auditing import SeverityError, attempts_at_own_receivers, audit, severities
 from simulator.contract.model import Contract
-from simulator.journal import Journals
+from simulator.journal import Readable
 from simulator.scorecard import html, style
 from simulator.store import Store
 from simulator.tenants import Tenants
@@ -20,7 +20,7 @@ _PARAMETERS = frozenset({"tenant", "format", "severity"})
 
 
 def blueprint(
-    tenants: Tenants, journals: Journals, store: Store, contracts: Mapping[str, Contract], mock_buyers_url: str
+    tenants: Tenants, journals: Readable, store: Store, contracts: Mapping[str, Contract], mock_buyers_url: str
 ) -> Blueprint:
     auditing = Blueprint("audit", __name__)
 
