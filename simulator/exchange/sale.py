@@ -14,7 +14,7 @@ from simulator.exchange.records import cents, lead_record
 from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates
 from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Reason
-from simulator.store import LeadRecord, PingRecord, Store, Transaction
+from simulator.store import Booking, LeadRecord, PingRecord, Store, Transaction
 
 UNSOLD = "UNSOLD"
 """What the store calls a lead that nobody bought."""
@@ -73,9 +73,9 @@ class Sales:
                 tx.settle_ping(sale.ping, summary(decision))
                 return decision
             tx.hold(sale.ping, claims, sale.held_lead_id)
-        return self._offer(call, sale, claims)
+        return self._offer(call, sale)
 
-    def _offer(self, call: Call, sale: Sale, source: tuple[CapClaim, ...]) -> Decision:
+    def _offer(self, call: Call, sale: Sale) -> Decision:
         asked: list[Asked] = []
         buyers = {buyer.id: buyer for buyer in call.terms.buyers}
         for bid in sale.ping.bids:
@@ -85,32 +85,32 @@ class Sales:
             if buyer is None:  # the sandbox file changed between ping and post
                 continue
             claims = buyer_claims(call, buyer, bid.amount)
-            if full := self._take(call, sale, source, claims):
+            if full := self._take(call, sale, claims):
                 asked.append(Asked(buyer.id, "passed over", f"cap full: {full.label}", bid.amount))
                 continue
             bought, redirect_url, evidence = self._desk.offer(call, buyer, bid)
             asked.append(evidence)
             if bought:
                 return self._sold(call, sale, buyer, bid, redirect_url, tuple(asked))
-            self._give_back(call, sale, source, claims)
-        return self._unsold(call, sale, source, tuple(asked))
+            self._give_back(call, sale, claims)
+        return self._unsold(call, sale, tuple(asked))
 
-    def _take(
-        self, call: Call, sale: Sale, source: tuple[CapClaim, ...], claims: tuple[CapClaim, ...]
-    ) -> CapClaim | None:
+    def _take(self, call: Call, sale: Sale, claims: tuple[CapClaim, ...]) -> CapClaim | None:
         if not claims:
             return None
         with self._store.transaction() as tx:
             full = tx.take(call.tenant.id, claims)
-            if full is None:
-                tx.hold(sale.ping, (*source, *claims), sale.held_lead_id)
+            if full is None and not tx.hold(sale.ping, (*tx.held(sale.ping), *claims), sale.held_lead_id):
+                tx.give_back(call.tenant.id, claims)  # a reset took the ping away: nobody will count this sale
         return full
 
-    def _give_back(self, call: Call, sale: Sale, source: tuple[CapClaim, ...], claims: tuple[CapClaim, ...]) -> None:
+    def _give_back(self, call: Call, sale: Sale, claims: tuple[CapClaim, ...]) -> None:
+        """Give back what a reset of the caps has left of the claims."""
         if claims:
             with self._store.transaction() as tx:
-                tx.give_back(call.tenant.id, claims)
-                tx.hold(sale.ping, source, sale.held_lead_id)
+                held = tx.held(sale.ping)
+                tx.give_back(call.tenant.id, [claim for claim in claims if claim in held])
+                tx.hold(sale.ping, [claim for claim in held if claim not in claims], sale.held_lead_id)
 
     def _sold(
         self, call: Call, sale: Sale, buyer: Buyer, bid: Bid, redirect_url: str, asked: tuple[Asked, ...]
@@ -119,17 +119,18 @@ class Sales:
             call, sale, Reason.SOLD, buyer=buyer, price=bid.amount, redirect_url=redirect_url, asked=asked
         )
         with self._store.transaction() as tx:
-            _keep(tx, call, sale, decision)
-            tx.set_person_buyer(call.tenant.id, sale.lead_id, buyer.id)
-            tx.settle_ping(sale.ping, summary(decision))
+            booking = Booking(tx.held(sale.ping))
+            if tx.settle_ping(sale.ping, summary(decision)):
+                _keep(tx, call, sale, decision, booking)
+                tx.set_person_buyer(call.tenant.id, sale.lead_id, buyer.id)
         return decision
 
-    def _unsold(self, call: Call, sale: Sale, source: tuple[CapClaim, ...], asked: tuple[Asked, ...]) -> Decision:
+    def _unsold(self, call: Call, sale: Sale, asked: tuple[Asked, ...]) -> Decision:
         decision = _decision(call, sale, Reason.UNSOLD, asked=asked)
         with self._store.transaction() as tx:
-            tx.give_back(call.tenant.id, source)
-            _keep(tx, call, sale, decision)
-            tx.settle_ping(sale.ping, summary(decision))
+            tx.give_back(call.tenant.id, tx.held(sale.ping))
+            if tx.settle_ping(sale.ping, summary(decision)):
+                _keep(tx, call, sale, decision, Booking())
         return decision
 
     def resell(self, call: Call, record: LeadRecord, checks: tuple[Check, ...]) -> Decision | None:
@@ -148,18 +149,25 @@ class Sales:
                 tx.settle_ping(ping, ping.answer)
                 return None
             tx.hold(ping, claims)
-        sold = self._offer(call, sale, claims)
+        sold = self._offer(call, sale)
         lost = tuple(item for item in held.asked if item.outcome != "won")
         return replace(sold, asked=(*sold.asked, *lost))
 
 
-def _keep(tx: Transaction, call: Call, sale: Sale, decision: Decision) -> None:
-    """Write down how the lead ended."""
+def _keep(tx: Transaction, call: Call, sale: Sale, decision: Decision, booking: Booking) -> None:
+    """Write down how the lead ended and what it took. Not of a ping that a reset took away: its lead went with it."""
     if not sale.again:
-        tx.add_lead(lead_record(call, decision))
+        tx.add_lead(lead_record(call, decision), booking)
     elif decision.buyer_id:
         price = cents(decision.price or Decimal(0))
-        tx.set_lead_status(call.tenant.id, decision.lead_id, "ACCEPTED", buyer_id=decision.buyer_id, price_cents=price)
+        tx.set_lead_status(
+            call.tenant.id,
+            decision.lead_id,
+            "ACCEPTED",
+            buyer_id=decision.buyer_id,
+            price_cents=price,
+            booking=booking,
+        )
 
 
 def _phantom(bid: Bid) -> Asked:

@@ -1,8 +1,10 @@
 """What the sandbox remembers: the public door of the store. Nothing is implemented here."""
 
+from simulator.store.checking import Report, check
 from simulator.store.database import StoreError
 from simulator.store.records import (
     AttemptRecord,
+    Booking,
     CredentialRecord,
     DeliveryRecord,
     DeliveryStatus,
@@ -18,6 +20,7 @@ from simulator.store.store import Store, Transaction
 
 __all__ = [
     "AttemptRecord",
+    "Booking",
     "CredentialRecord",
     "DeliveryRecord",
     "DeliveryStatus",
@@ -26,10 +29,12 @@ __all__ = [
     "Original",
     "PingRecord",
     "PingStored",
+    "Report",
     "Scope",
     "Snapshot",
     "Store",
     "StoreError",
     "TooManySnapshotsError",
     "Transaction",
+    "check",
 ]

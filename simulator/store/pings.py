@@ -58,6 +58,7 @@ _LIST = Statement(
 _SAME = _THIS & (pings.c.revision == bindparam("seen"))
 _CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now")))
 _HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
+_HELD = Statement(select(pings.c.holding_json).where(_SAME, UNSETTLED))
 _SETTLE = Statement(update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None))
 _REOPEN = Statement(
     update(pings).where(_SAME, pings.c.answer_json.is_not(None)).values(claimed_at=bindparam("now"), answer_json=None)
@@ -143,6 +144,19 @@ def hold(connection: Connection, ping: PingRecord, claims: Sequence[CapClaim], l
     This takes nothing. It is what `release_unsettled` gives back when the process dies before it settles.
     """
     return connection.change(_HOLD, **_same(ping), held=encoding.held(claims, lead_id)) == 1
+
+
+def held(connection: Connection, ping: PingRecord) -> tuple[CapClaim, ...]:
+    """Return what the sale in flight still holds: a reset may have taken the caps away under it."""
+    claims, _ = encoding.holding(connection.value(_HELD, **_same(ping)))
+    return claims
+
+
+def drop_claims(connection: Connection, tenant: str) -> None:
+    """Forget what every sale in flight holds of caps, since they are emptied now. Its person it keeps."""
+    for row in connection.rows(_UNSETTLED_OF_ONE, tenant=tenant):
+        each = _record(row)
+        hold(connection, each, (), each.held_lead_id)
 
 
 def settle_ping(connection: Connection, ping: PingRecord, answer: Mapping[str, Any]) -> bool:

@@ -35,6 +35,7 @@ class Transaction(Connection):
     ping = ping_table.ping
     claim_ping = ping_table.claim_ping
     hold = ping_table.hold
+    held = ping_table.held
     settle_ping = ping_table.settle_ping
     reopen_ping = ping_table.reopen_ping
     release_unsettled = ping_table.release_unsettled

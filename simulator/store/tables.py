@@ -25,7 +25,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 2  # 2: events, and leads by their transaction id
+SCHEMA_VERSION = 3  # 2: events, and leads by their transaction id; 3: what each lead took
 
 SNAPSHOT = "snapshot/"
 """What the namespace of a snapshot's rows begins with."""
@@ -110,6 +110,7 @@ leads = Table(
     _text("phone"),
     _text("email"),
     _text("values_json"),
+    Column("booking_json", Text),  # null in leads of version 2, which nobody can recount
     UniqueConstraint("tenant", "id", name="leads_id"),
 )
 Index("leads_in_order", leads.c.tenant, leads.c.number)
