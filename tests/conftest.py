@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.postgres import Postgres, postgres
 from tests.sandbox import Sandbox, running
 
 # How long an example takes says nothing on machines that do other work as well.
@@ -17,3 +18,10 @@ def built_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The sandbox that `leadsandbox up` starts with when no file is named."""
     with running(tmp_path_factory.mktemp("built_in")) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL server for the tests of this process; `database()` makes an empty database in it."""
+    with postgres() as server:
+        yield server

@@ -39,16 +39,24 @@ from simulator.store import (
     tenants,
 )
 from simulator.store.connection import Statement
+from tests.postgres import Postgres
 
 R = TypeVar("R")
 NOW = datetime(2026, 1, 5, 12, 30, 15, 250001, tzinfo=UTC)
 CUTOFF = NOW - timedelta(days=30)
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", pytest.param("postgresql", marks=pytest.mark.long)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with Store.open(":memory:" if request.param == "memory" else tmp_path / "store.db") as opened:
+    with Store.open(_target(request, tmp_path)) as opened:
         yield opened
+
+
+def _target(request: pytest.FixtureRequest, folder: Path) -> str:
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        return server.database()
+    return ":memory:" if request.param == "memory" else str(folder / "store.db")
 
 
 def a_lead(lead_id: str = "lead_1", tenant: str = "t1", **changes: object) -> LeadRecord:

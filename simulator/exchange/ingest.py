@@ -77,8 +77,7 @@ class IngestJourneys:
             return replace(ping, checks=passed)
         buyers, asked = self._gates.eligible(call)
         ground = _Ground(passed, buyers, asked, ping, new_id())
-        with self._store.transaction() as tx:
-            return self._taken(call, ground, tx)
+        return self._store.transact(lambda tx: self._taken(call, ground, tx))
 
     def _taken(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
         """Everything that is claimed, in an order in which a refusal leaves nothing claimed behind."""

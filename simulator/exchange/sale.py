@@ -14,7 +14,7 @@ from simulator.exchange.records import cents, lead_record
 from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates
 from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Reason
-from simulator.store import Booking, LeadRecord, PingRecord, Store, Transaction
+from simulator.store import Booking, LeadRecord, PingRecord, Store, StoreUnavailableError, Transaction
 
 UNSOLD = "UNSOLD"
 """What the store calls a lead that nobody bought."""
@@ -55,25 +55,8 @@ class Sales:
     def sell(self, call: Call, sale: Sale) -> Decision:
         """Claim ping, person and source caps in one transaction; then offer to each bidder, highest first."""
         claims = source_claims(call)
-        with self._store.transaction() as tx:
-            if not tx.claim_ping(sale.ping, call.now):
-                return Decision(Reason.PING_USED, unredeemable(Reason.PING_USED, sale.ping), checks=sale.checks)
-            if rule := call.terms.duplicates:
-                keys = duplicates.keys(rule, call.lead)
-                cutoff = duplicates.cutoff(rule, call.now)
-                scope = person_scope(call)
-                if tx.claim_persons(call.tenant.id, scope, keys, lead_id=sale.lead_id, at=call.now, cutoff=cutoff):
-                    decision = _decision(call, replace(sale, is_duplicate=True), Reason.DUPLICATE)
-                    tx.settle_ping(sale.ping, summary(decision))
-                    tx.add_lead(lead_record(call, decision))
-                    return decision
-            if full := tx.take(call.tenant.id, claims):
-                tx.release_persons(call.tenant.id, sale.lead_id)  # who was turned away may come again
-                decision = Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=sale.checks)
-                tx.settle_ping(sale.ping, summary(decision))
-                return decision
-            tx.hold(sale.ping, claims, sale.held_lead_id)
-        return self._offer(call, sale)
+        refusal = self._store.transact(lambda tx: _refused(call, sale, claims, tx))
+        return refusal or self._offer(call, sale)
 
     def _offer(self, call: Call, sale: Sale) -> Decision:
         asked: list[Asked] = []
@@ -98,19 +81,28 @@ class Sales:
     def _take(self, call: Call, sale: Sale, claims: tuple[CapClaim, ...]) -> CapClaim | None:
         if not claims:
             return None
-        with self._store.transaction() as tx:
+
+        def work(tx: Transaction) -> CapClaim | None:
+            held = tx.held(sale.ping)
             full = tx.take(call.tenant.id, claims)
-            if full is None and not tx.hold(sale.ping, (*tx.held(sale.ping), *claims), sale.held_lead_id):
+            if full is None and not tx.hold(sale.ping, (*held, *claims), sale.held_lead_id):
+                _still_ours(tx, sale, changed=False)
                 tx.give_back(call.tenant.id, claims)  # a reset took the ping away: nobody will count this sale
-        return full
+            return full
+
+        return self._store.transact(work)
 
     def _give_back(self, call: Call, sale: Sale, claims: tuple[CapClaim, ...]) -> None:
         """Give back what a reset of the caps has left of the claims."""
+
+        def work(tx: Transaction) -> None:
+            held = tx.held(sale.ping)
+            left = [claim for claim in held if claim not in claims]
+            _still_ours(tx, sale, changed=tx.hold(sale.ping, left, sale.held_lead_id))
+            tx.give_back(call.tenant.id, [claim for claim in claims if claim in held])
+
         if claims:
-            with self._store.transaction() as tx:
-                held = tx.held(sale.ping)
-                tx.give_back(call.tenant.id, [claim for claim in claims if claim in held])
-                tx.hold(sale.ping, [claim for claim in held if claim not in claims], sale.held_lead_id)
+            self._store.transact(work)
 
     def _sold(
         self, call: Call, sale: Sale, buyer: Buyer, bid: Bid, redirect_url: str, asked: tuple[Asked, ...]
@@ -118,19 +110,30 @@ class Sales:
         decision = _decision(
             call, sale, Reason.SOLD, buyer=buyer, price=bid.amount, redirect_url=redirect_url, asked=asked
         )
-        with self._store.transaction() as tx:
+
+        def work(tx: Transaction) -> None:
             booking = Booking(tx.held(sale.ping))
-            if tx.settle_ping(sale.ping, summary(decision)):
+            settled = tx.settle_ping(sale.ping, summary(decision))
+            _still_ours(tx, sale, changed=settled)
+            if settled:
                 _keep(tx, call, sale, decision, booking)
                 tx.set_person_buyer(call.tenant.id, sale.lead_id, buyer.id)
+
+        self._store.transact(work)
         return decision
 
     def _unsold(self, call: Call, sale: Sale, asked: tuple[Asked, ...]) -> Decision:
         decision = _decision(call, sale, Reason.UNSOLD, asked=asked)
-        with self._store.transaction() as tx:
-            tx.give_back(call.tenant.id, tx.held(sale.ping))
-            if tx.settle_ping(sale.ping, summary(decision)):
+
+        def work(tx: Transaction) -> None:
+            held = tx.held(sale.ping)
+            settled = tx.settle_ping(sale.ping, summary(decision))
+            _still_ours(tx, sale, changed=settled)
+            tx.give_back(call.tenant.id, held)
+            if settled:
                 _keep(tx, call, sale, decision, Booking())
+
+        self._store.transact(work)
         return decision
 
     def resell(self, call: Call, record: LeadRecord, checks: tuple[Check, ...]) -> Decision | None:
@@ -152,6 +155,35 @@ class Sales:
         sold = self._offer(call, sale)
         lost = tuple(item for item in held.asked if item.outcome != "won")
         return replace(sold, asked=(*sold.asked, *lost))
+
+
+def _still_ours(tx: Transaction, sale: Sale, *, changed: bool) -> None:
+    """Raise when another simulator took this one for dead and gave the sale up. A reset may have emptied the pings."""
+    ping = sale.ping
+    if not changed and tx.ping(ping.tenant, ping.platform, ping.transaction_id) is not None:
+        raise StoreUnavailableError("the sale was given up while a buyer was asked")
+
+
+def _refused(call: Call, sale: Sale, claims: tuple[CapClaim, ...], tx: Transaction) -> Decision | None:
+    """Claim ping, person and source caps for the sale, or say why it ends here."""
+    if not tx.claim_ping(sale.ping, call.now):
+        return Decision(Reason.PING_USED, unredeemable(Reason.PING_USED, sale.ping), checks=sale.checks)
+    if rule := call.terms.duplicates:
+        keys = duplicates.keys(rule, call.lead)
+        cutoff = duplicates.cutoff(rule, call.now)
+        scope = person_scope(call)
+        if tx.claim_persons(call.tenant.id, scope, keys, lead_id=sale.lead_id, at=call.now, cutoff=cutoff):
+            decision = _decision(call, replace(sale, is_duplicate=True), Reason.DUPLICATE)
+            tx.settle_ping(sale.ping, summary(decision))
+            tx.add_lead(lead_record(call, decision))
+            return decision
+    if full := tx.take(call.tenant.id, claims):
+        tx.release_persons(call.tenant.id, sale.lead_id)  # who was turned away may come again
+        decision = Decision(Reason.CAP_REACHED, f"{full.label} used up", checks=sale.checks)
+        tx.settle_ping(sale.ping, summary(decision))
+        return decision
+    tx.hold(sale.ping, claims, sale.held_lead_id)
+    return None
 
 
 def _keep(tx: Transaction, call: Call, sale: Sale, decision: Decision, booking: Booking) -> None:

@@ -1,7 +1,7 @@
 """What the sandbox remembers: the public door of the store. Nothing is implemented here."""
 
 from simulator.store.checking import Report, check
-from simulator.store.database import StoreError
+from simulator.store.database import StoreError, StoreUnavailableError
 from simulator.store.records import (
     AttemptRecord,
     Booking,
@@ -34,6 +34,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "StoreError",
+    "StoreUnavailableError",
     "TooManySnapshotsError",
     "Transaction",
     "check",

@@ -37,6 +37,12 @@ class Statement:
         return Compiled(str(compiled), constants)
 
 
+def _without_nul(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with U+FFFD for each NUL in a text; nothing when there is none."""
+    found = {name: value.replace("\0", "\ufffd") for name, value in parameters.items() if isinstance(value, str)}
+    return parameters | found if any(found[name] != parameters[name] for name in found) else {}
+
+
 class Connection:
     """One connection of the store, for one thread at a time.
 
@@ -50,6 +56,7 @@ class Connection:
         self._known = known
         self._cursor = connection.connection.cursor()
         self._begin = _BEGIN.get(self._dialect.name, "BEGIN")
+        self._unspeakable: type[Exception] = self._dialect.loaded_dbapi.DataError
 
     def _execute(self, statement: Statement, parameters: dict[str, Any]) -> None:
         compiled = self._known.get(statement)
@@ -57,7 +64,18 @@ class Connection:
             compiled = self._known[statement] = statement.compiled(self._dialect)
         if compiled.constants:
             parameters = compiled.constants | parameters
-        self._cursor.execute(compiled.sql, parameters)
+        try:
+            self._cursor.execute(compiled.sql, parameters)
+        except self._unspeakable:
+            # PostgreSQL's text has no NUL; the driver says so before anything is sent.
+            if not (spoken := _without_nul(parameters)):
+                raise
+            self._cursor.execute(compiled.sql, spoken)
+
+    @property
+    def driver(self) -> Any:
+        """The driver's own connection."""
+        return self.core.connection.dbapi_connection
 
     def rows(self, statement: Statement, **parameters: Any) -> list[tuple[Any, ...]]:
         self._execute(statement, parameters)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, insert, inspect, make_url, select
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from simulator.store import schema
 from simulator.store.connection import Compiled, Connection, Statement
-from simulator.store.tables import SCHEMA_VERSION, meta, metadata
 
 C = TypeVar("C", bound=Connection)
 
@@ -30,26 +30,40 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 4000",
 )
 
-
-_OURS = frozenset({"meta", "leads", "pings", "persons", "outbox"})  # the tables of every version
+# Every wait has an end; what the URL itself says counts more. libpq's own words.
+_SERVER = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "application_name": "leadsandbox",
+    "options": "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+}
 
 
 class StoreError(Exception):
     """The store can't be opened, or refused to read or write. One line: what, and where."""
 
 
+class StoreUnavailableError(StoreError):
+    """The store can't be reached at the moment, or gave up a transaction: it may be tried again."""
+
+
 class Database:
     """An open database that holds our schema. `root` is its first connection, and in memory its only one."""
 
-    def __init__(self, engine: Engine, root: sqlalchemy.Connection) -> None:
+    def __init__(self, engine: Engine, root: sqlalchemy.Connection, where: str) -> None:
         self._engine = engine
         self._root = root
         self._known: dict[Statement, Compiled] = {}
         self.in_memory = is_in_memory(engine.url)
         self.is_file = engine.dialect.name == "sqlite" and not self.in_memory
         self.is_shared = engine.dialect.name != "sqlite"
-        self.place = place(engine.url)
-        self.driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self.place = where
+        driver = engine.dialect.loaded_dbapi
+        self.driver_error: type[Exception] = driver.Error
+        self._passing = (driver.OperationalError, driver.InterfaceError) if self.is_shared else ()
 
     @classmethod
     def open(cls, target: str) -> Database:
@@ -60,11 +74,11 @@ class Database:
             engine = _engine(url)
             root = engine.connect()
             try:
-                _prepare(root, place(url))
+                schema.prepare(root, place(url))
             except BaseException:
                 root.close()
                 raise
-            return cls(engine, root)
+            return cls(engine, root, place(url))
 
     @classmethod
     @contextmanager
@@ -76,10 +90,7 @@ class Database:
         url = _url(target)
         where = place(url)
         with _explained(where), _read_only(url).connect() as root:
-            there = inspect(root).get_table_names()
-            if not set(there) >= _OURS:
-                raise StoreError(f"{where} is no store of a sandbox: name its file or URL with --db")
-            _check_version(root, where)
+            schema.current(root, where)
             yield root
 
     def first(self, kind: type[C]) -> C:
@@ -87,8 +98,18 @@ class Database:
         return kind(self._root, self._known)
 
     def another(self, kind: type[C]) -> C:
-        with _explained(self.place):
-            return kind(self._engine.connect(), self._known)
+        """Return one more connection. Raises StoreError, for a server that is away StoreUnavailableError."""
+        try:
+            with _explained(self.place):
+                return kind(self._engine.connect(), self._known)
+        except StoreError as error:
+            raise (StoreUnavailableError if self.is_shared else StoreError)(str(error)) from error
+
+    def refusal(self, error: Exception) -> StoreError:
+        """Return what a driver's error means to who uses the store."""
+        kind = StoreUnavailableError if isinstance(error, self._passing) else StoreError
+        said = str(error).strip().partition("\n")[0]
+        return kind(f"the store {self.place} refused: {said}")
 
 
 def is_in_memory(url: URL) -> bool:
@@ -99,7 +120,7 @@ def place(url: URL) -> str:
     """Return how a message names a database: the path of a file, or the URL without its password."""
     if url.get_backend_name() == "sqlite":
         return url.database or ":memory:"
-    return url.render_as_string(hide_password=True)
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def place_of(target: str) -> str:
@@ -128,7 +149,7 @@ def _create_private(url: URL) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        return create_engine(_driven(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     engine = create_engine(
         url,
         poolclass=NullPool,
@@ -140,11 +161,16 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
+def _driven(url: URL) -> URL:
+    driven = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    return driven.set(query={**_SERVER, **url.query})
+
+
 def _read_only(url: URL) -> Engine:
     """Return an engine whose transactions see one state from their first statement to their last."""
     if url.get_backend_name() != "sqlite":
         as_it_is = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        return create_engine(url, poolclass=NullPool, execution_options=as_it_is)
+        return create_engine(_driven(url), poolclass=NullPool, execution_options=as_it_is)
     if is_in_memory(url):
         raise StoreError("a store in memory is nobody else's to read: start the sandbox with a file or a database")
     path = Path(str(url.database)).absolute()
@@ -165,35 +191,15 @@ def _set_pragmas(connection: Any, _record: object) -> None:
         connection.execute(pragma)
 
 
-def _prepare(root: sqlalchemy.Connection, where: str) -> None:
-    """Create the schema in an empty database; refuse a database that is not ours or of another version."""
-    there = inspect(root).get_table_names()
-    if not there:
-        root.exec_driver_sql("BEGIN")
-        metadata.create_all(root)
-        root.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
-        root.exec_driver_sql("COMMIT")
-    elif not set(there) >= _OURS:
-        raise StoreError(f"{where} is a database of something else: name another file for the store")
-    else:
-        _check_version(root, where)
-
-
-def _check_version(root: sqlalchemy.Connection, where: str) -> None:
-    version = root.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
-    if version != str(SCHEMA_VERSION):
-        raise StoreError(
-            f"{where} holds a store of schema version {version or 'unknown'}, this leadsandbox reads version "
-            f"{SCHEMA_VERSION}: use the release that wrote it, or name another file"
-        )
-
-
 @contextmanager
 def _explained(where: str) -> Iterator[None]:
     try:
         yield
+    except schema.SchemaError as error:
+        raise StoreError(str(error)) from None
     except ImportError as error:
-        raise StoreError(f"the driver for {where} is not installed ({error.name})") from error
+        hint = "pip install 'leadsandbox[scale]'"
+        raise StoreError(f"the driver for {where} is not installed ({error.name}): {hint}") from error
     except (OSError, DBAPIError, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"can't open the store {where}: {_cause(error, where)}") from error
 

@@ -112,7 +112,7 @@ _REPLAY = Statement(
 
 def _record(row: tuple[Any, ...]) -> DeliveryRecord:
     (number, tenant, platform, lead_id, buyer_id, event_id, url, body, headers, *rest) = row
-    (created_at, due_at, tried, status, delivered_at) = rest
+    (created_at, due_at, tried, status, delivered_at, _) = rest
     return DeliveryRecord(
         tenant=tenant,
         platform=platform,

@@ -58,7 +58,7 @@ _LIST = Statement(
 _SAME = _THIS & (pings.c.revision == bindparam("seen"))
 _CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now")))
 _HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
-_HELD = Statement(select(pings.c.holding_json).where(_SAME, UNSETTLED))
+_HELD = Statement(select(pings.c.holding_json).where(_SAME, UNSETTLED).with_for_update())
 _SETTLE = Statement(update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None))
 _REOPEN = Statement(
     update(pings).where(_SAME, pings.c.answer_json.is_not(None)).values(claimed_at=bindparam("now"), answer_json=None)
@@ -69,7 +69,7 @@ _UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == b
 
 def _record(row: tuple[Any, ...]) -> PingRecord:
     (tenant, platform, transaction_id, source_id, campaign_id, at, expires_at, *rest) = row
-    (accepted, lead, bids, revision, held, claimed_at, answer) = rest
+    (accepted, lead, bids, revision, held, claimed_at, answer, _) = rest
     claims, lead_id = encoding.holding(held)
     return PingRecord(
         tenant=tenant,
@@ -147,7 +147,10 @@ def hold(connection: Connection, ping: PingRecord, claims: Sequence[CapClaim], l
 
 
 def held(connection: Connection, ping: PingRecord) -> tuple[CapClaim, ...]:
-    """Return what the sale in flight still holds: a reset may have taken the caps away under it."""
+    """Return what the sale in flight still holds, and keep it so until the transaction ends.
+
+    A reset may have taken the caps away under it.
+    """
     claims, _ = encoding.holding(connection.value(_HELD, **_same(ping)))
     return claims
 

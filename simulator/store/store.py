@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -14,10 +12,14 @@ from simulator.store import claims, credentials, events, listing, notes, outbox,
 from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.connection import Connection
-from simulator.store.database import Database, StoreError
+from simulator.store.database import Database, StoreError, StoreUnavailableError
+from simulator.store.lending import Lender, OneWriter, Pool
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+MOST_TRIES = 5
+_TRY_AGAIN = frozenset({"40001", "40P01"})  # PostgreSQL: serialization failure, deadlock
 
 
 class Transaction(Connection):
@@ -74,6 +76,10 @@ class Transaction(Connection):
     delete_snapshot = snapshots.delete_snapshot
 
 
+def _may_be_tried_again(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) in _TRY_AGAIN
+
+
 def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Store, P], R]:
     @wraps(function)
     def method(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -84,18 +90,16 @@ def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concate
 
 
 class Store:
-    """What the sandbox remembers, for one process with many threads.
+    """What the sandbox remembers, for many threads; on a server, for many simulators too.
 
-    One connection writes, under a lock that is held for a transaction; reads have connections of their own
-    and see what was committed. In memory there is one connection for all. What a transaction wrote is kept
-    when its `with` block has ended: answer after that.
+    Who works on which connection is the lender's to know. What a transaction wrote is kept when its `with` block
+    has ended: answer after that.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.RLock()
-        self._writer = database.first(Transaction)
-        self._readers: deque[Connection] = deque()
+        kind = Pool if database.is_shared else OneWriter
+        self._lender: Lender[Transaction] = kind(database, Transaction)
         self._closed = False
 
     @classmethod
@@ -117,46 +121,45 @@ class Store:
         """Where the store is: a path, `:memory:`, or a URL without its password."""
         return self._database.place
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other simulators may use it at the same time."""
+        return self._database.is_shared
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Hold the write connection; commit at the end of the block, undo everything on an exception."""
-        with self._lock, self._refusals():
-            writer = self._writer
+        """Hold a connection that writes; commit at the end of the block, undo everything on an exception."""
+        with self._refusals(), self._lender.writing() as writer:
             writer.begin()
             try:
                 yield writer
                 writer.commit()
             except BaseException:
-                # SQLite may have rolled back by itself, on a full disk for one.
+                # SQLite may have rolled back by itself, on a full disk for one; a server may be gone.
                 with suppress(self._database.driver_error):
                     writer.rollback()
                 raise
 
+    def transact(self, work: Callable[[Transaction], R]) -> R:
+        """Do `work` in a transaction, and again when the database chose it to end a deadlock.
+
+        What `work` does outside of the transaction it must be able to do again.
+        """
+        for _ in range(MOST_TRIES - 1):
+            try:
+                with self.transaction() as tx:
+                    return work(tx)
+            except StoreUnavailableError as error:
+                if not _may_be_tried_again(error.__cause__):
+                    raise
+        with self.transaction() as tx:
+            return work(tx)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a connection for reads, one thread at a time. The operations below do this by themselves."""
-        if self._database.in_memory:
-            with self._lock, self._refusals():
-                yield self._writer
-            return
-        reader = self._borrowed()
-        try:
-            with self._refusals():
-                yield reader
-        finally:
-            self._returned(reader)
-
-    def _borrowed(self) -> Connection:
-        try:
-            return self._readers.pop()
-        except IndexError:
-            return self._database.another(Connection)
-
-    def _returned(self, reader: Connection) -> None:
-        if self._closed:
-            reader.close()
-        else:
-            self._readers.append(reader)
+        with self._refusals(), self._lender.reading() as reader:
+            yield reader
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -165,17 +168,12 @@ class Store:
         try:
             yield
         except self._database.driver_error as error:
-            raise StoreError(f"the store {self.place} refused: {error}") from error
+            raise self._database.refusal(error) from error
 
     def close(self) -> None:
         """Close every connection, after the transaction that is under way. Closing twice is fine."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            while self._readers:
-                self._readers.pop().close()
-            self._writer.close()
+        self._closed = True
+        self._lender.close()
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     Float,
     ForeignKey,
     Index,
@@ -25,7 +26,8 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 3  # 2: events, and leads by their transaction id; 3: what each lead took
+SCHEMA_VERSION = 3
+"""Each version above 1 has a migration in `migrations/versions` that leads to it."""
 
 SNAPSHOT = "snapshot/"
 """What the namespace of a snapshot's rows begins with."""
@@ -34,14 +36,16 @@ metadata = MetaData()
 
 # SQLite numbers rows by itself only in a column that is spelled INTEGER.
 _Number = BigInteger().with_variant(Integer, "sqlite")
+# In the order of its bytes everywhere, whatever the server's language.
+_Text = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _key(name: str) -> Column[str]:
-    return Column(name, Text, primary_key=True)
+    return Column(name, _Text, primary_key=True)
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
+    return Column(name, _Text, nullable=False)
 
 
 def _moment(name: str, *, nullable: bool = False) -> Column[int]:
@@ -86,6 +90,7 @@ pings = Table(
     Column("holding_json", Text),
     _moment("claimed_at", nullable=True),
     Column("answer_json", Text),
+    Column("owner", Text),  # the simulator that sells it
 )
 
 UNSETTLED = pings.c.claimed_at.is_not(None) & pings.c.answer_json.is_(None)
@@ -110,7 +115,7 @@ leads = Table(
     _text("phone"),
     _text("email"),
     _text("values_json"),
-    Column("booking_json", Text),  # null in leads of version 2, which nobody can recount
+    Column("booking_json", Text),  # null in leads of version 2 and before, which nobody can recount
     UniqueConstraint("tenant", "id", name="leads_id"),
 )
 Index("leads_in_order", leads.c.tenant, leads.c.number)
@@ -177,6 +182,7 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     _text("status"),
     _moment("delivered_at", nullable=True),
+    Column("sender", Text),  # the simulator that is sending it
     # A number is never used twice, so a late answer can't be booked on somebody else's delivery.
     sqlite_autoincrement=True,
 )
@@ -216,3 +222,25 @@ attempts = Table(
     _text("error"),
 )
 Index("attempts_by_delivery", attempts.c.delivery_id, attempts.c.id)
+
+# What several simulators of one store must know of each other.
+
+simulators = Table(
+    "simulators",
+    metadata,
+    _key("id"),
+    Column("beat", DateTime(timezone=True), nullable=False),  # the server's clock
+    Column("seen", BigInteger, nullable=False),  # the newest change that it has taken in
+)
+
+changes = Table("changes", metadata, _key("tenant"), Column("version", BigInteger, nullable=False))
+
+faults = Table(
+    "faults",
+    metadata,
+    _key("tenant"),
+    _key("id"),
+    Column("most", BigInteger),
+    Column("fired", BigInteger, nullable=False),
+    _text("document_json"),
+)

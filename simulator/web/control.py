@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
+from simulator.store import StoreUnavailableError
 from simulator.web.problems import ProblemError, answer, as_json, problem
 from simulator.welcome import Introduce
 
@@ -32,6 +33,7 @@ def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, he
         part.before_request(_guard(token))
         part.register_error_handler(ProblemError, answer)
         part.register_error_handler(HTTPException, _http_problem)
+        part.register_error_handler(StoreUnavailableError, _unavailable)
         app.register_blueprint(part)
 
 
@@ -55,6 +57,10 @@ def _http_problem(error: HTTPException) -> Response:
     if allowed:
         response.headers["Allow"] = allowed
     return response
+
+
+def _unavailable(error: StoreUnavailableError) -> Response:
+    return problem(503, "Service unavailable", str(error))
 
 
 def _own_routes(introduce: Introduce, health: Health) -> Blueprint:

@@ -18,6 +18,7 @@ from simulator.contract.model import ANY_OPERATION, Contract, Operation
 from simulator.exchange import Answer, Exchange
 from simulator.recording import Recorder
 from simulator.routing.model import Reason
+from simulator.store import StoreUnavailableError
 from simulator.web import wire_faults
 from simulator.wire.faults import drawn
 
@@ -82,6 +83,9 @@ def _view(
                 answer = exchange.answer(contract, operation, received)
         except HTTPException:
             raise
+        except StoreUnavailableError as error:
+            log.error("%s %s: %s", contract.platform, operation.name, error)  # noqa: TRY400  the line says all
+            answer = exchange.refuse(contract, operation.name, Reason.MAINTENANCE, "The store is unavailable")
         except Exception:
             # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
             log.exception("%s %s failed", contract.platform, operation.name)
