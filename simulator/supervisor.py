@@ -27,6 +27,7 @@ START = 20.0  # seconds until both must answer
 GRACE = 3.0  # seconds that a program has to end
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
 LONGEST_SOCKET_PATH = 103  # bytes that every system takes; Linux takes four more
+_AFTER = "what was acknowledged is in the database: start the sandbox again"
 KEPT = 200  # lines of stderr that explain a start that failed
 
 
@@ -176,7 +177,7 @@ class Supervisor:
             if (code := child.process.poll()) is not None:
                 said = child.murmur.kept()
                 known = code in TOLD_BY_CODE and said
-                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} ended unexpectedly")
+                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {_how(code)}; {_AFTER}")
 
     def wait(self) -> None:
         """Wait until a child ends, which it does on its own only when something is wrong."""
@@ -197,6 +198,13 @@ class Supervisor:
         self.children.clear()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _how(code: int) -> str:
+    """Word the end of a process that said nothing: by an exit code, or by a signal."""
+    if code >= 0:
+        return f"ended unexpectedly, with exit code {code}"
+    return f"ended unexpectedly, by signal {-code}"
 
 
 def private_folder() -> str:
