@@ -44,14 +44,17 @@ def _without_nul(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 class Connection:
-    """One connection of the store, for one thread at a time.
+    """One connection of the store, for one thread at a time. `simulator` is whose, where there may be several.
 
     It hands strings to the DBAPI cursor: `sqlalchemy.Connection.execute` adds 8 to 15 µs to each.
     Every result is fetched at once, since an open one would keep a COMMIT or a checkpoint from finishing.
     """
 
-    def __init__(self, connection: sqlalchemy.Connection, known: dict[Statement, Compiled]) -> None:
+    def __init__(
+        self, connection: sqlalchemy.Connection, known: dict[Statement, Compiled], simulator: str | None = None
+    ) -> None:
         self.core = connection
+        self.simulator = simulator
         self._dialect = connection.dialect
         self._known = known
         self._cursor = connection.connection.cursor()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, not_, or_, select
 
 from simulator.store.records import DeliveryStatus, Scope
-from simulator.store.tables import UNSETTLED, attempts, events, leads, outbox, persons, pings
+from simulator.store.tables import HAS_TRANSACTION, UNSETTLED, attempts, events, leads, outbox, persons, pings
 
 ENDS = ("ACCEPTED", "UNMATCHED", "UNSOLD", "DUPLICATE")
 """How a lead can have ended. One that a trigger decided ends as one of these too."""
@@ -85,6 +85,7 @@ _OF_EVENT = and_(
     leads.c.tenant == events.c.tenant,
     leads.c.platform == events.c.platform,
     leads.c.transaction_id == events.c.transaction_id,
+    HAS_TRANSACTION,  # as it is spelled in the index
 )
 _PING = (pings.c.tenant, pings.c.platform, pings.c.transaction_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ class Database:
         self.is_file = engine.dialect.name == "sqlite" and not self.in_memory
         self.is_shared = engine.dialect.name != "sqlite"
         self.place = where
+        self.simulator = secrets.token_hex(8) if self.is_shared else None
         driver = engine.dialect.loaded_dbapi
         self.driver_error: type[Exception] = driver.Error
         self._passing = (driver.OperationalError, driver.InterfaceError) if self.is_shared else ()
@@ -95,13 +97,13 @@ class Database:
 
     def first(self, kind: type[C]) -> C:
         """Return the root connection, as a connection of the given kind."""
-        return kind(self._root, self._known)
+        return kind(self._root, self._known, self.simulator)
 
     def another(self, kind: type[C]) -> C:
         """Return one more connection. Raises StoreError, for a server that is away StoreUnavailableError."""
         try:
             with _explained(self.place):
-                return kind(self._engine.connect(), self._known)
+                return kind(self._engine.connect(), self._known, self.simulator)
         except StoreError as error:
             raise (StoreUnavailableError if self.is_shared else StoreError)(str(error)) from error
 

@@ -1,8 +1,8 @@
 """Webhooks that are to be sent, and every attempt at it. When to try again is decided elsewhere.
 
 A delivery stays pending until an attempt is recorded, so a death between sending and recording sends it twice
-and never not at all. One sender per store: nothing here marks a delivery as being sent. A receiver is a buyer
-of a platform: (platform, buyer id).
+and never not at all. Where there are several simulators, each takes what it sends. A receiver is a buyer of a
+platform: (platform, buyer id).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, or_, select, update
 
 from simulator.store import encoding
 from simulator.store.connection import Connection, Statement
@@ -48,17 +48,14 @@ _OLDEST_OF_ITS_LEAD = ~exists().where(
     _older.c.status == DeliveryStatus.PENDING.value,
     _older.c.id < outbox.c.id,
 )
-_WAITING = (outbox.c.tenant == bindparam("tenant")) & PENDING & _OLDEST_OF_ITS_LEAD
-_IN_ORDER = (outbox.c.due_at, outbox.c.id)
-_DUE = Statement(
-    select(outbox).where(_WAITING, outbox.c.due_at <= bindparam("now")).order_by(*_IN_ORDER).limit(bindparam("limit"))
-)
-_TO_RECEIVER = (outbox.c.platform == bindparam("platform")) & (outbox.c.buyer_id == bindparam("buyer_id"))
+WAITING = (outbox.c.tenant == bindparam("tenant")) & PENDING & _OLDEST_OF_ITS_LEAD
+IN_ORDER = (outbox.c.due_at, outbox.c.id)
+DUE_NOW = (outbox.c.due_at <= bindparam("now")) & outbox.c.sender.is_(None)
+_DUE = Statement(select(outbox).where(WAITING, DUE_NOW).order_by(*IN_ORDER).limit(bindparam("limit")))
+
+TO_RECEIVER = (outbox.c.platform == bindparam("platform")) & (outbox.c.buyer_id == bindparam("buyer_id"))
 _DUE_TO_RECEIVER = Statement(
-    select(outbox)
-    .where(_WAITING, _TO_RECEIVER, outbox.c.due_at <= bindparam("now"))
-    .order_by(*_IN_ORDER)
-    .limit(bindparam("limit"))
+    select(outbox).where(WAITING, TO_RECEIVER, DUE_NOW).order_by(*IN_ORDER).limit(bindparam("limit"))
 )
 _RECEIVER = (outbox.c.platform, outbox.c.buyer_id)
 # One seek in the index for each receiver or tenant: DISTINCT would read every delivery that waits.
@@ -79,19 +76,20 @@ _NEXT_PLATFORM = Statement(
     .order_by(*_RECEIVER)
     .limit(1)
 )
-_NEXT = Statement(select(outbox.c.due_at).where(_WAITING).order_by(*_IN_ORDER).limit(1))
+_NEXT = Statement(select(outbox.c.due_at).where(WAITING).order_by(*IN_ORDER).limit(1))
 _NEXT_TENANT = Statement(
     select(outbox.c.tenant).where(PENDING, outbox.c.tenant > bindparam("tenant")).order_by(outbox.c.tenant).limit(1)
 )
 
 _MARK = Statement(
     update(outbox)
-    .where(_THIS)
+    .where(_THIS, or_(outbox.c.sender.is_(None), outbox.c.sender == bindparam("me")))
     .values(
         attempts=outbox.c.attempts + 1,
         status=bindparam("becomes"),
         due_at=bindparam("next_due"),
         delivered_at=bindparam("arrived"),
+        sender=None,
     )
     .returning(outbox.c.attempts)
 )
@@ -110,7 +108,7 @@ _REPLAY = Statement(
 )
 
 
-def _record(row: tuple[Any, ...]) -> DeliveryRecord:
+def record(row: tuple[Any, ...]) -> DeliveryRecord:
     (number, tenant, platform, lead_id, buyer_id, event_id, url, body, headers, *rest) = row
     (created_at, due_at, tried, status, delivered_at, _) = rest
     return DeliveryRecord(
@@ -152,7 +150,7 @@ def add_delivery(connection: Connection, delivery: DeliveryRecord) -> int:
 
 def delivery(connection: Connection, tenant: str, delivery_id: int) -> DeliveryRecord | None:
     found = connection.row(_FIND, tenant=tenant, delivery_id=delivery_id)
-    return None if found is None else _record(found)
+    return None if found is None else record(found)
 
 
 @cache
@@ -179,7 +177,7 @@ def deliveries(
     if status is not None:
         filters["status"] = status.value
     statement = _listing(frozenset(filters))
-    return [_record(row) for row in connection.rows(statement, **filters, limit=limit, after=after)]
+    return [record(row) for row in connection.rows(statement, **filters, limit=limit, after=after)]
 
 
 def due_deliveries(
@@ -191,10 +189,10 @@ def due_deliveries(
     """
     asked = {"tenant": tenant, "now": micros(now), "limit": limit}
     if receiver is None:
-        return [_record(row) for row in connection.rows(_DUE, **asked)]
+        return [record(row) for row in connection.rows(_DUE, **asked)]
     platform, buyer_id = receiver
     found = connection.rows(_DUE_TO_RECEIVER, **asked, platform=platform, buyer_id=buyer_id)
-    return [_record(row) for row in found]
+    return [record(row) for row in found]
 
 
 def receivers(connection: Connection, tenant: str) -> list[Receiver]:
@@ -232,7 +230,8 @@ def record_attempt(
 ) -> bool:
     """Book an attempt and what it makes of the delivery; `due_at` is when a pending one is tried again.
 
-    The attempt's number is the store's to set. Returns False when the delivery was reset meanwhile.
+    The attempt's number is the store's to set. Returns False when the delivery was reset meanwhile, or
+    taken over from this simulator, which was thought dead.
     """
     arrived = attempt.at if becomes is DeliveryStatus.DELIVERED else None
     n = connection.value(
@@ -242,6 +241,7 @@ def record_attempt(
         becomes=becomes.value,
         next_due=micros(due_at or delivery.due_at),
         arrived=optional_micros(arrived),
+        me=connection.simulator,
     )
     if n is None:
         return False

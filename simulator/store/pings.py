@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from simulator.routing.model import CapClaim
 from simulator.store import encoding
@@ -14,7 +14,7 @@ from simulator.store.claims import give_back, release_persons
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros, moment, optional_moment
 from simulator.store.records import PingRecord, PingStored
-from simulator.store.tables import UNSETTLED, pings
+from simulator.store.tables import UNSETTLED, pings, simulators
 
 _KEY = (pings.c.tenant, pings.c.platform, pings.c.transaction_id)
 _SENT = (
@@ -56,15 +56,18 @@ _LIST = Statement(
     .limit(bindparam("limit"))
 )
 _SAME = _THIS & (pings.c.revision == bindparam("seen"))
-_CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(claimed_at=bindparam("now")))
+_MINE: dict[str, Any] = {"claimed_at": bindparam("now"), "owner": bindparam("me")}
+_CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(_MINE))
 _HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
 _HELD = Statement(select(pings.c.holding_json).where(_SAME, UNSETTLED).with_for_update())
 _SETTLE = Statement(update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None))
-_REOPEN = Statement(
-    update(pings).where(_SAME, pings.c.answer_json.is_not(None)).values(claimed_at=bindparam("now"), answer_json=None)
-)
+_REOPEN = Statement(update(pings).where(_SAME, pings.c.answer_json.is_not(None)).values(_MINE | {"answer_json": None}))
 _UNSETTLED = Statement(select(pings).where(UNSETTLED))
 _UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == bindparam("tenant")))
+
+_ORPHANS = Statement(
+    select(pings).where(UNSETTLED, or_(pings.c.owner.is_(None), pings.c.owner.not_in(select(simulators.c.id))))
+)
 
 
 def _record(row: tuple[Any, ...]) -> PingRecord:
@@ -135,7 +138,7 @@ def _same(ping: PingRecord) -> dict[str, Any]:
 
 def claim_ping(connection: Connection, ping: PingRecord, now: datetime) -> bool:
     """Claim the ping that was read, for one post. Returns False when it was claimed or replaced meanwhile."""
-    return connection.change(_CLAIM, **_same(ping), now=micros(now)) == 1
+    return connection.change(_CLAIM, **_same(ping), now=micros(now), me=connection.simulator) == 1
 
 
 def hold(connection: Connection, ping: PingRecord, claims: Sequence[CapClaim], lead_id: str = "") -> bool:
@@ -169,7 +172,7 @@ def settle_ping(connection: Connection, ping: PingRecord, answer: Mapping[str, A
 
 def reopen_ping(connection: Connection, ping: PingRecord, now: datetime) -> bool:
     """Put a settled ping in flight again, for one sale more. Returns False when another sale of it is in flight."""
-    return connection.change(_REOPEN, **_same(ping), now=micros(now)) == 1
+    return connection.change(_REOPEN, **_same(ping), now=micros(now), me=connection.simulator) == 1
 
 
 def release_unsettled(connection: Connection, tenant: str | None = None) -> int:
@@ -179,10 +182,20 @@ def release_unsettled(connection: Connection, tenant: str | None = None) -> int:
     and a snapshot does for its copy. Returns how many there were.
     """
     rows = connection.rows(_UNSETTLED) if tenant is None else connection.rows(_UNSETTLED_OF_ONE, tenant=tenant)
+    return _released(connection, rows)
+
+
+def release_orphans(connection: Connection) -> int:
+    """Do the same with the sales of simulators that are no more; those of the living go on."""
+    return _released(connection, connection.rows(_ORPHANS))
+
+
+def _released(connection: Connection, rows: list[tuple[Any, ...]]) -> int:
     found = [_record(row) for row in rows]
-    for each in found:
+    # Settled first: of two that release at once one gives back.
+    released = [each for each in found if settle_ping(connection, each, {"abandoned": True})]
+    for each in released:
         give_back(connection, each.tenant, each.holding)
         if each.held_lead_id:
             release_persons(connection, each.tenant, each.held_lead_id)
-        settle_ping(connection, each, {"abandoned": True})
-    return len(found)
+    return len(released)

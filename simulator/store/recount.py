@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, and_, select
 from simulator.routing.model import Reason
 from simulator.store import encoding
 from simulator.store.records import Scope
-from simulator.store.tables import UNSETTLED, caps, leads, outbox, pings, redeemed, turns
+from simulator.store.tables import HAS_TRANSACTION, UNSETTLED, caps, leads, outbox, pings, redeemed, turns
 
 Found = tuple[str, str]
 """The tenant, and one contradiction in words."""
@@ -51,7 +51,7 @@ _SALES = (
             leads.c.tenant == pings.c.tenant,
             leads.c.transaction_id == pings.c.transaction_id,
             leads.c.platform == pings.c.platform,
-            leads.c.transaction_id != "",
+            HAS_TRANSACTION,  # as it is spelled in the index
         ),
         isouter=True,
     )
@@ -69,7 +69,7 @@ _WITHOUT_PING = (
         ),
         isouter=True,
     )
-    .where(leads.c.transaction_id != "", leads.c.buyer_id != "", pings.c.tenant.is_(None))
+    .where(HAS_TRANSACTION, leads.c.buyer_id != "", pings.c.tenant.is_(None))
     .order_by(leads.c.number)
 )
 _STATUS = {Reason.SOLD.value: "ACCEPTED", Reason.UNSOLD.value: "UNSOLD", Reason.DUPLICATE.value: "DUPLICATE"}

@@ -8,9 +8,22 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from simulator.store import claims, credentials, events, listing, notes, outbox, snapshots, tenants
+from simulator.store import (
+    claims,
+    credentials,
+    dispatch,
+    events,
+    faults,
+    listing,
+    notes,
+    outbox,
+    peers,
+    snapshots,
+    tenants,
+)
 from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
+from simulator.store.bell import Bell
 from simulator.store.connection import Connection
 from simulator.store.database import Database, StoreError, StoreUnavailableError
 from simulator.store.lending import Lender, OneWriter, Pool
@@ -64,16 +77,33 @@ class Transaction(Connection):
 
     add_delivery = outbox.add_delivery
     delivery = outbox.delivery
+    claim_deliveries = dispatch.claim_deliveries
     record_attempt = outbox.record_attempt
+    release_own_deliveries = dispatch.release_own_deliveries
     replay = outbox.replay
 
     reset = tenants.reset
     save_tenant = tenants.save_tenant
+    keep_tenant = tenants.keep_tenant
+    unsave_tenant = tenants.unsave_tenant
     forget_tenant = tenants.forget_tenant
+
+    add_fault = faults.add_fault
+    fire_fault = faults.fire_fault
+    remove_faults = faults.remove_faults
+
+    join = peers.join
+    leave = peers.leave
+    bury = peers.bury
+    release_work = peers.release_work
 
     take_snapshot = snapshots.take_snapshot
     restore_snapshot = snapshots.restore_snapshot
     delete_snapshot = snapshots.delete_snapshot
+
+    def changed(self, tenant: str) -> int:
+        """Note for the other simulators that a tenant was changed; return its number, 0 where there are none."""
+        return peers.changed(self, tenant) if self.simulator else 0
 
 
 def _may_be_tried_again(error: BaseException | None) -> bool:
@@ -162,6 +192,19 @@ class Store:
             yield reader
 
     @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Keep other simulators out of a block of the same name. Without others it costs nothing."""
+        if not self.is_shared:
+            yield
+            return
+        with self.reading() as connection, peers.alone(connection, name):
+            yield
+
+    def bell(self) -> Bell:
+        """Return what rings when another simulator changed something."""
+        return Bell(self._database)
+
+    @contextmanager
     def _refusals(self) -> Iterator[None]:
         if self._closed:
             raise StoreError(f"the store {self.place} is closed")
@@ -203,4 +246,10 @@ class Store:
     receivers = _read(outbox.receivers)
     row_counts = _read(tenants.row_counts)
     saved_tenants = _read(tenants.saved_tenants)
+    saved_tenant = _read(tenants.saved_tenant)
+    faults = _read(faults.faults_of)
+    others_are_sending = _read(dispatch.others_are_sending)
+    changes_since = _read(peers.changes_since)
+    newest_change = _read(peers.newest_change)
+    slowest = _read(peers.slowest)
     snapshots = _read(snapshots.snapshots_of)

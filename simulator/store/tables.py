@@ -32,6 +32,9 @@ SCHEMA_VERSION = 3
 SNAPSHOT = "snapshot/"
 """What the namespace of a snapshot's rows begins with."""
 
+LOCKS = 7_301
+"""What a name is hashed with to be one of PostgreSQL's advisory locks: other programs have locks of theirs."""
+
 metadata = MetaData()
 
 # SQLite numbers rows by itself only in a column that is spelled INTEGER.

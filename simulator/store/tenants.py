@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, not_, select
+from sqlalchemy import Table, bindparam, delete, func, not_, select, update
 
 from simulator.store import encoding, notes, snapshots
 from simulator.store.connection import Connection, Statement
+from simulator.store.faults import remove_faults
 from simulator.store.pings import drop_claims, release_unsettled
 from simulator.store.records import Scope
 from simulator.store.tables import (
@@ -48,6 +49,10 @@ _SAVE = Statement(
     )
 )
 _SAVED = Statement(select(tenant_table.c.id, tenant_table.c.document_json).order_by(tenant_table.c.id))
+_SAVED_ONE = Statement(select(tenant_table.c.document_json).where(tenant_table.c.id == bindparam("id")))
+_KEEP = Statement(
+    update(tenant_table).where(tenant_table.c.id == bindparam("of_id")).values(document_json=bindparam("new_json"))
+)
 _UNSAVE = Statement(delete(tenant_table).where(tenant_table.c.id == bindparam("id")))
 
 
@@ -64,6 +69,22 @@ def save_tenant(connection: Connection, tenant: str, document: Mapping[str, Any]
 def saved_tenants(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
     """Return every tenant that was saved with its document, by id."""
     return [(tenant, encoding.parsed(document)) for tenant, document in connection.rows(_SAVED)]
+
+
+def saved_tenant(connection: Connection, tenant: str) -> dict[str, Any] | None:
+    """Return the document of one tenant; None when it was not saved, or is deleted."""
+    found = connection.value(_SAVED_ONE, id=tenant)
+    return None if found is None else encoding.parsed(found)
+
+
+def keep_tenant(connection: Connection, tenant: str, document: Mapping[str, Any]) -> bool:
+    """Replace the document of a tenant. Returns False when it is deleted, which it then stays."""
+    return connection.change(_KEEP, of_id=tenant, new_json=encoding.text(document)) == 1
+
+
+def unsave_tenant(connection: Connection, tenant: str) -> None:
+    """Delete the document alone: from now on the tenant is no more, whatever is left of it."""
+    connection.change(_UNSAVE, id=tenant)
 
 
 def reset(connection: Connection, tenant: str, scopes: Collection[Scope]) -> dict[str, int]:
@@ -91,6 +112,7 @@ def forget_tenant(connection: Connection, tenant: str) -> dict[str, int]:
         snapshots.delete_snapshot(connection, tenant, each.name)
     gone = {name: connection.change(statement, tenant=tenant) for name, statement in _DELETE.items()}
     notes.set_parted(connection, tenant, frozenset())
+    remove_faults(connection, tenant)
     return {**gone, "snapshots": len(taken), "tenants": connection.change(_UNSAVE, id=tenant)}
 
 
