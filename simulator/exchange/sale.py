@@ -10,6 +10,7 @@ from typing import Any
 from simulator.exchange.call import Call
 from simulator.exchange.desk import Auction, BuyerDesk
 from simulator.exchange.gates import Gates, buyer_claims, person_scope, source_claims
+from simulator.exchange.leftovers import Leftovers
 from simulator.exchange.records import cents, lead_record
 from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates
@@ -46,6 +47,7 @@ class Sales:
         self._store = store
         self._gates = gates
         self._desk = desk
+        self._leftovers = Leftovers(store)
 
     def auction(self, call: Call) -> Auction:
         """Ask every eligible buyer for a bid."""
@@ -55,8 +57,10 @@ class Sales:
     def sell(self, call: Call, sale: Sale) -> Decision:
         """Claim ping, person and source caps in one transaction; then offer to each bidder, highest first."""
         claims = source_claims(call)
-        refusal = self._store.transact(lambda tx: _refused(call, sale, claims, tx))
-        return refusal or self._offer(call, sale)
+        self._leftovers.release()
+        with self._leftovers.watching(sale.ping):
+            refusal = self._store.transact(lambda tx: _refused(call, sale, claims, tx))
+            return refusal or self._offer(call, sale)
 
     def _offer(self, call: Call, sale: Sale) -> Decision:
         asked: list[Asked] = []
@@ -152,7 +156,8 @@ class Sales:
                 tx.settle_ping(ping, ping.answer)
                 return None
             tx.hold(ping, claims)
-        sold = self._offer(call, sale)
+        with self._leftovers.watching(ping):
+            sold = self._offer(call, sale)
         lost = tuple(item for item in held.asked if item.outcome != "won")
         return replace(sold, asked=(*sold.asked, *lost))
 

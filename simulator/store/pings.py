@@ -65,6 +65,7 @@ _REOPEN = Statement(update(pings).where(_SAME, pings.c.answer_json.is_not(None))
 _UNSETTLED = Statement(select(pings).where(UNSETTLED))
 _UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == bindparam("tenant")))
 
+_LEFT = Statement(select(pings).where(_SAME, UNSETTLED, pings.c.owner.is_not_distinct_from(bindparam("me"))))
 _ORPHANS = Statement(
     select(pings).where(UNSETTLED, or_(pings.c.owner.is_(None), pings.c.owner.not_in(select(simulators.c.id))))
 )
@@ -188,6 +189,11 @@ def release_unsettled(connection: Connection, tenant: str | None = None) -> int:
 def release_orphans(connection: Connection) -> int:
     """Do the same with the sales of simulators that are no more; those of the living go on."""
     return _released(connection, connection.rows(_ORPHANS))
+
+
+def release_ping(connection: Connection, ping: PingRecord) -> int:
+    """Do the same with one sale of this simulator, if it is still in flight. Returns how many there were."""
+    return _released(connection, connection.rows(_LEFT, **_same(ping), me=connection.simulator))
 
 
 def _released(connection: Connection, rows: list[tuple[Any, ...]]) -> int:

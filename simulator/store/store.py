@@ -54,6 +54,7 @@ class Transaction(Connection):
     settle_ping = ping_table.settle_ping
     reopen_ping = ping_table.reopen_ping
     release_unsettled = ping_table.release_unsettled
+    release_ping = ping_table.release_ping
 
     add_lead = lead_table.add_lead
     set_lead_status = lead_table.set_lead_status
