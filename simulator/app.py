@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -23,9 +24,11 @@ from simulator.platforms import CONTRACTS
 from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
+from simulator.sharing import Sharing
 from simulator.store import Store
-from simulator.tenancy import PersonaError, Tenancy, UnreachableBuyersError, restored
+from simulator.tenancy import Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
+from simulator.triggers.table import Words
 from simulator.web import audit, control, documents, faults, observation, state, vendor_api
 from simulator.web import tenancy as tenancy_routes
 from simulator.webhooks import Courier
@@ -45,8 +48,14 @@ def create(settings: Settings) -> Flask:
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
-    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget)
+    words = {name: Words(contract) for name, contract in CONTRACTS.items()}
+    sharing = Sharing(store, words, recorder.forget) if store.is_shared else None
+    others = sharing or Others()
+    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget, others)
     exchange.clear_away = tenancy.clear_away
+    if sharing is not None:
+        sharing.join()
+        exchange.be_sure = sharing.be_sure
     _take_in(tenancy, _default_tenant(settings, store))
     for name, document in store.saved_tenants():
         if name != DEFAULT:
@@ -70,9 +79,17 @@ def create(settings: Settings) -> Flask:
         token=settings.control_token,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
-    on_end_of_process(hub.close)
+    on_end_of_process(partial(_end, hub, sharing))
+    if sharing is not None:
+        sharing.start(tenancy)
     courier.start()
     return app
+
+
+def _end(hub: Hub, sharing: Sharing | None) -> None:
+    hub.close()
+    if sharing is not None:
+        sharing.leave()
 
 
 def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None:
@@ -90,13 +107,14 @@ def _streams(settings: Settings) -> int:
 
 def _limiter(settings: Settings) -> Limiter:
     try:
-        return open_limiter(settings.limits_state)
+        return open_limiter(settings.shared_limits)
     except LimiterUnavailableError as error:
-        raise CannotStartError(f"{error}; see --limits-state") from error
+        raise CannotStartError(f"{error}; see --limits-state and --redis") from error
 
 
 def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
     tenancy.tenants.add(tenant)
+    tenancy.others.adopt(tenant)
     try:
         tenancy.introduce(tenant)
     except (PersonaError, UnreachableBuyersError) as error:
@@ -123,10 +141,11 @@ def _default_tenant(settings: Settings, store: Store) -> Tenant:
     clock = Clock()
     with store.transaction() as tx:
         since = datetime.fromisoformat(tx.remembered("since", clock.now().isoformat()))
-    known = dict(store.saved_tenants()).get(DEFAULT)
+    known = store.saved_tenant(DEFAULT)
     if known is not None:  # its clock was moved; a restart goes on from there
         clock.restore(known["clock"])
-    return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file)
+    kept = known["clock"] if known else None
+    return Tenant(DEFAULT, sandbox, since, clock, Dice(), read_file, kept_clock=kept)
 
 
 def _generations(store: Store) -> Callable[[str], Mapping[tuple[str, str], tuple[int, datetime]]]:

@@ -72,12 +72,19 @@ def _server_options(command: F) -> F:
         click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
                      envvar="LEADSANDBOX_PORT", show_envvar=True, help="Port to listen on; 0 takes a free one."),
         click.option("--db", envvar="LEADSANDBOX_DB", show_envvar=True, default="",
-                     help="Database file, or :memory:. Default: a private file in the platform's state folder."),
+                     help="Database file, :memory:, or a postgresql:// URL, which several simulators can share. "
+                     "Default: a private file in the platform's state folder."),
+        click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
+                     envvar="LEADSANDBOX_WORKERS", show_envvar=True,
+                     help="Simulator processes side by side; more than one need PostgreSQL."),
         click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
                      envvar="LEADSANDBOX_THREADS", show_envvar=True,
                      help="Requests worked on at once; each may wait for buyers."),
         click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
-                     help="File or redis:// URL, for simulators that share rate limits. Default: this process."),
+                     help="File in which the simulators of one machine share rate limits. Default: workers do so by "
+                     "themselves."),
+        click.option("--redis", envvar="LEADSANDBOX_REDIS", show_envvar=True, default="",
+                     help="redis:// URL, for the rate limits of simulators on several machines."),
         click.option("--journal-entries", type=click.IntRange(min=1), default=10_000, show_default=True,
                      envvar="LEADSANDBOX_JOURNAL_ENTRIES", show_envvar=True,
                      help="Requests that the journal of a tenant keeps."),
@@ -177,6 +184,9 @@ def _settings(config: Path | None, host: str, port: int, db: str, threads: int, 
     from simulator.settings import LOOPBACK, Settings, default_database
 
     given = {name: value for name, value in more.items() if value}
+    _check_sharing(db, given)
+    if redis := given.pop("redis", ""):
+        given["limits_state"] = redis
     if not str(given.get("control_token", "")).isascii():
         raise click.UsageError("the control token travels in a header: use ASCII characters only")
     if host not in LOOPBACK and not given.get("control_token"):
@@ -186,6 +196,15 @@ def _settings(config: Path | None, host: str, port: int, db: str, threads: int, 
     except OSError as error:
         _leave(CANNOT_START, f"leadsandbox: cannot make {error.filename}: {error.strerror}; name a file with --db")
     return Settings(host=host, port=port, database=database, config=config, threads=threads, **given)
+
+
+def _check_sharing(db: str, given: dict[str, Any]) -> None:
+    if given.get("workers", 1) > 1 and not db.startswith("postgresql"):
+        raise click.UsageError("several workers share one sandbox in PostgreSQL: give --db a postgresql:// URL")
+    if "://" in given.get("limits_state", ""):
+        raise click.UsageError("--limits-state names a file; a Redis is named by --redis")
+    if given.get("redis") and given.get("limits_state"):
+        raise click.UsageError("rate limits are kept in one place: give --redis or --limits-state")
 
 
 @main.command()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import threading
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,11 @@ from filelock import FileLock, Timeout
 from simulator import posting
 from simulator.addresses import CannotStartError
 from simulator.app import create
+from simulator.folders import PrivateFolder
 from simulator.settings import Settings
-from simulator.store import Store
+from simulator.store import Store, StoreUnavailableError
 
+RETRY = 0.5  # seconds between tries of a worker that finds no database
 KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
 
 
@@ -35,6 +40,9 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
     lock = sole_use_of(settings.database)
     Store.open(settings.database).close()
+    own_folder = PrivateFolder() if settings.workers > 1 and not settings.folder else None
+    if own_folder is not None:
+        settings = replace(settings, folder=own_folder.path)
     server = Granian(
         "leadsandbox",
         address=settings.host,
@@ -42,6 +50,8 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         uds=Path(settings.socket_path) if settings.wire else None,
         http=HTTPModes.http1 if settings.wire else HTTPModes.auto,  # the relay reads HTTP/1
         interface=Interfaces.WSGI,
+        workers=settings.workers,
+        respawn_failed_workers=settings.workers > 1,
         blocking_threads=settings.threads,
         blocking_threads_idle_timeout=600,
         log_level=LogLevels.warning,
@@ -50,22 +60,48 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     )
     server.on_startup(partial(_end_with_parent, parent_fd))
     try:
-        server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+        server.respawned_wrks = _NeverAgain()
+        starts = multiprocessing.Value("i", 0)
+        server.serve(target_loader=partial(_load, settings, starts), wrap_loader=False)
     finally:
         lock.release()
+        if own_folder is not None:
+            own_folder.remove()
         if settings.wire:  # the supervisor does the same, unless it was killed
             shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
 
 
-def _load(settings: Settings) -> Any:
+class _NeverAgain(dict[int, float]):
+    """Says of every worker that it was not started again lately: granian gives up after two deaths in 5.5 seconds."""
+
+    def get(self, _worker: int, _default: object = None) -> float:
+        return -math.inf
+
+
+def _load(settings: Settings, starts: Any) -> Any:
     threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
+    with starts:
+        starts.value += 1
+        again = starts.value > settings.workers
+    if again:
+        print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201
     try:
-        return create(settings)
+        return _created(settings, patient=again)
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
         os.kill(os.getppid(), signal.SIGTERM)
         os._exit(3)
+
+
+def _created(settings: Settings, *, patient: bool) -> Any:
+    while True:
+        try:
+            return create(settings)
+        except StoreUnavailableError:
+            if not patient:  # the others serve; a database that is away for a moment must not end them
+                raise
+            time.sleep(RETRY)
 
 
 def sole_use_of(database: str) -> FileLock:

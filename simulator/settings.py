@@ -18,6 +18,9 @@ class Settings:
 
     `limits_state` is "" for rate limits of this process alone, else a file or a Redis URL that others share.
 
+    `workers` is how many processes serve. `folder` is theirs alone: there they find each other, and share rate limits
+    where `limits_state` names no other place.
+
     `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
     host and port are the public address in either case.
 
@@ -32,6 +35,8 @@ class Settings:
     config: Path | None = None
     mock_buyers_url: str = ""
     threads: int = 32
+    workers: int = 1
+    folder: str = ""
     limits_state: str = ""
     control_token: str = ""
     direct: bool = False
@@ -56,6 +61,11 @@ class Settings:
     def wire(self) -> bool:
         """Whether the relay stands in front, which performs transport faults."""
         return bool(self.socket_path)
+
+    @property
+    def shared_limits(self) -> str:
+        """Where rate limits are kept: "" for this process alone."""
+        return self.limits_state or (f"{self.folder}/limits" if self.workers > 1 else "")
 
     @property
     def base_url(self) -> str:

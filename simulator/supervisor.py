@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -21,12 +19,12 @@ from typing import IO, Any
 import orjson
 
 from simulator.buyers import BuyerCalls, Call
+from simulator.folders import PrivateFolder
 from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
 GRACE = 3.0  # seconds that a program has to end
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
-LONGEST_SOCKET_PATH = 103  # bytes that every system takes; Linux takes four more
 _AFTER = "what was acknowledged is in the database: start the sandbox again"
 KEPT = 200  # lines of stderr that explain a start that failed
 
@@ -94,19 +92,21 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.children: list[Child] = []
-        self._folder = ""
+        self._folder: PrivateFolder | None = None
         self._pipe_read, self._pipe_write = os.pipe()
         self._calls = BuyerCalls()
 
     def start(self, settings: Settings, public: socket.socket) -> dict[str, Any]:
-        """Start all programs; return the simulator's welcome. Raises ChildError.
+        """Start all programs; return the simulator's welcome. Raises ChildError, CannotStartError.
 
         `public` is the listening socket of the sandbox's address; with `direct`, one that keeps the port reserved.
         """
         settings = replace(settings, mock_buyers_url=self.start_mock_buyers("127.0.0.1"))
+        if not settings.direct or settings.workers > 1:
+            self._folder = PrivateFolder()
+            settings = replace(settings, folder=self._folder.path)
         if not settings.direct:
-            self._folder = private_folder()
-            settings = replace(settings, socket_path=f"{self._folder}/s")
+            settings = replace(settings, socket_path=f"{settings.folder}/s")
         self.start_simulator(settings)
         if settings.wire:
             self.start_relay(settings, public)
@@ -196,8 +196,9 @@ class Supervisor:
                     child.process.kill()
                     child.process.wait()
         self.children.clear()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
 
 
 def _how(code: int) -> str:
@@ -205,17 +206,6 @@ def _how(code: int) -> str:
     if code >= 0:
         return f"ended unexpectedly, with exit code {code}"
     return f"ended unexpectedly, by signal {-code}"
-
-
-def private_folder() -> str:
-    """Make a folder of our own whose path leaves room for a socket in it. Raises ChildError."""
-    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private
-        with contextlib.suppress(OSError):
-            folder = os.path.realpath(tempfile.mkdtemp(prefix="leadsandbox-", dir=parent))
-            if len(os.fsencode(folder)) + len("/s") <= LONGEST_SOCKET_PATH:
-                return folder
-            Path(folder).rmdir()
-    raise ChildError(3, "leadsandbox: no temporary folder for a socket; set TMPDIR to a short path, or use --direct")
 
 
 def end_with_stdin() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +18,10 @@ from simulator.configuration.model import Sandbox, findings
 from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice, new_id
 from simulator.store import Store
-from simulator.tenants import Tenant, Tenants
+from simulator.tenants import DEFAULT, Tenant, Tenants
 
 MOST_TENANTS = 2000
+_MAKING = "making a tenant"
 MOCK_BUYERS_START = 10.0  # seconds that they have to answer the introduction
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,22 @@ class TooManyTenantsError(ValueError):
     """There are so many tenants that somebody forgets to delete them."""
 
 
+class Others:
+    """The other simulators of the sandbox, as a sandbox sees them that has none. `sharing.py` has those of the rest."""
+
+    def catch_up(self) -> None:
+        """Take in what the others changed."""
+
+    def tell(self, version: int) -> None:
+        """Return when every other one has taken in the change with this number."""
+
+    def adopt(self, tenant: Tenant) -> None:
+        """Take a tenant in that is new here."""
+
+    def gone(self, tenant: Tenant) -> None:
+        """Forget what belongs to a tenant that another one deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tenancy:
     """Makes and unmakes tenants, in the store, among the mock buyers and in memory together."""
@@ -47,12 +64,19 @@ class Tenancy:
     calls: BuyerCalls
     mock_buyers_url: str
     changed: Callable[[], None]
+    others: Others = field(default_factory=Others)
 
     def create(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
         """Make a tenant from a sandbox document, or from the built-in one; its state starts empty.
 
         Raises ConfigurationError, PersonaError, TooManyTenantsError; KeyError when the name is taken.
         """
+        # One simulator at a time, and knowing all tenants: or two could take the same name.
+        with self.store.alone(_MAKING):
+            self.others.catch_up()
+            return self._created(name, document, seed)
+
+    def _created(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
         name = name or f"t{new_id()[:8]}"
@@ -66,24 +90,41 @@ class Tenancy:
             self.tenants.remove(name)
             self._forget_personas(tenant)
             raise
-        self.save(tenant)
+        self.others.adopt(tenant)
+        self.save(tenant, new=True)
         return tenant
 
-    def save(self, tenant: Tenant) -> None:
-        """Write down what a restart needs to find the tenant as it is; nothing for one that is no more."""
+    def save(self, tenant: Tenant, *, new: bool = False) -> None:
+        """Write down what a restart and other simulators need to find the tenant as it is, and tell the others.
+
+        Nothing for one that is no more.
+        """
+        clock = asdict(tenant.clock.state())
         document = {
             "sandbox": tenant.sandbox.model_dump(mode="json", by_alias=True),
             "since": tenant.since.isoformat(),
-            "clock": asdict(tenant.clock.state()),
+            "clock": clock,
             "dice": tenant.dice.state(),
+            "mock_buyers": self.mock_buyers_url,
         }
+        tenant.kept_clock = clock
         with self.store.transaction() as tx:
-            if not tenant.presence.is_closed:
+            if tenant.presence.is_closed:
+                return
+            if new or tenant.id == DEFAULT:
                 tx.save_tenant(tenant.id, document)
+            elif not tx.keep_tenant(tenant.id, document):
+                return
+            version = tx.changed(tenant.id)
+        self.others.tell(version)
 
     def delete(self, tenant: Tenant) -> Mapping[str, int]:
         """Delete a tenant and everything of it; return how many rows went."""
+        with self.store.transaction() as tx:
+            tx.unsave_tenant(tenant.id)
+            version = tx.changed(tenant.id)
         self.tenants.remove(tenant.id)
+        self.others.tell(version)  # before its rows go: nobody may write more of them
         self._forget_personas(tenant)
         gone = self.clear_away(tenant)
         self.changed()
@@ -100,8 +141,10 @@ class Tenancy:
         """Make the next generation of a credential; the one before is refused from now on (C24)."""
         with self.store.transaction() as tx:
             tx.regenerate(tenant.id, owner, kind, tenant.clock.now())
+            version = tx.changed(tenant.id)
         self.tenants.add(tenant)
         self.changed()
+        self.others.tell(version)
 
     def reload(self, tenant: Tenant, sandbox: Sandbox, read_file: Callable[[str], str]) -> None:
         """Put another sandbox file in force, whole or not at all. Raises PersonaError, ValueError."""
@@ -133,14 +176,39 @@ class Tenancy:
             return False
         tenant.clock.restore(found.document["clock"])
         tenant.dice.restore(found.document["dice"])
-        self.save(tenant)
         self.tenants.add(tenant)
         self.changed()
+        self.save(tenant)
         return True
 
     def delete_snapshot(self, tenant: Tenant, name: str) -> bool:
         with self.store.transaction() as tx:
             return bool(tx.delete_snapshot(tenant.id, name))
+
+    def take_in(self, name: str) -> None:
+        """Bring one tenant to where the store has it, after another simulator changed it."""
+        document, tenant = self.store.saved_tenant(name), self.tenants.get(name)
+        if tenant is not None and _is_another(tenant, document):
+            self.tenants.remove(name)
+            self.others.gone(tenant)
+            self.changed()
+            tenant = None
+        if tenant is None:
+            if document is not None:
+                self._taken_in(name, document)
+            return
+        if document is not None and document["clock"] != tenant.kept_clock:
+            tenant.clock.restore(document["clock"])
+            tenant.kept_clock = document["clock"]
+        if self.tenants.refresh(tenant):
+            self.changed()
+
+    def _taken_in(self, name: str, document: Mapping[str, Any]) -> None:
+        tenant = restored(name, document)
+        self.tenants.add(tenant)
+        self.others.adopt(tenant)
+        if document.get("mock_buyers") != self.mock_buyers_url:  # else they were told by who made the tenant
+            self.introduce(tenant)
 
     def introduce(self, tenant: Tenant) -> None:
         """Tell the mock buyers who they are. Raises PersonaError, UnreachableBuyersError."""
@@ -175,6 +243,11 @@ class Tenancy:
             self.calls.send([Call(url, b"", {}, MOCK_BUYERS_START, "DELETE") for url in urls])
 
 
+def _is_another(tenant: Tenant, document: Mapping[str, Any] | None) -> bool:
+    """Whether the tenant was deleted, and perhaps made anew under its name. The default one is not."""
+    return tenant.id != DEFAULT and (document is None or document["since"] != tenant.since.isoformat())
+
+
 _built_in: list[Sandbox] = []
 
 
@@ -197,4 +270,4 @@ def restored(name: str, document: Mapping[str, Any]) -> Tenant:
     dice.restore(document["dice"])
     sandbox = posted(document["sandbox"])
     since = datetime.fromisoformat(document["since"])
-    return Tenant(name, sandbox, since, clock, dice, sandboxes.no_files)
+    return Tenant(name, sandbox, since, clock, dice, sandboxes.no_files, kept_clock=document["clock"])

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from simulator.clock import Clock
 from simulator.configuration.model import Sandbox
@@ -34,6 +35,8 @@ class Tenant:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     presence: Presence = field(default_factory=Presence)
+    generations: Mapping[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
+    kept_clock: Mapping[str, Any] | None = None  # where it stood when it was last written down or read
 
     def surroundings(self, mock_buyers_url: str, generations: Generations) -> Surroundings:
         return Surroundings(
@@ -64,6 +67,7 @@ class Tenants:
         Raises KeyError when another tenant has its name, or one of its callers' names, and for one that is no more.
         """
         around = tenant.surroundings(self._mock_buyers_url, self._generations)
+        tenant.generations = around.generations
         tenant.accounts = {name: section.account(around) for name, section in sections(tenant.sandbox)}
         with self._lock:
             if tenant.presence.is_closed or self._tenants.get(tenant.id, tenant) is not tenant:
@@ -77,6 +81,13 @@ class Tenants:
                 kept.update(callers)
             self._tenants[tenant.id] = tenant
             self._callers = kept  # swapped whole, so that a reader never sees half of it
+
+    def refresh(self, tenant: Tenant) -> bool:
+        """Take the tenant in anew if its credentials changed since; return whether they did."""
+        if self._generations(tenant.id) == tenant.generations:
+            return False
+        self.add(tenant)
+        return True
 
     def remove(self, tenant_id: str) -> None:
         with self._lock:

@@ -8,23 +8,23 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from simulator.buyers import BuyerCalls, Call, Reply
 from simulator.contract.model import Contract
-from simulator.store import AttemptRecord, DeliveryRecord, DeliveryStatus, Store, StoreError
+from simulator.lanes import Lanes, Receiver
+from simulator.store import LEASE, AttemptRecord, DeliveryRecord, DeliveryStatus, Store, StoreError
 from simulator.tenants import Tenant, Tenants
 
 TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
-LANES = 32  # receivers served side by side
 IDLE = 1.0  # seconds between looks when nothing was announced
+LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 0.5  # seconds that what is on its way has at the end
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
 
-Receiver = tuple[str, str]
 OnDelivery = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
@@ -47,55 +47,6 @@ Ours: the first pause, the longest, and that the last attempt comes when three d
 def retry_after(attempts: int) -> timedelta | None:
     """Return the pause after so many failed attempts; None when that was the last one."""
     return PAUSES[attempts - 1] if attempts <= len(PAUSES) else None
-
-
-class _Lanes:
-    """Who may send: one thread for each receiver, and none while somebody has the tenant for himself."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._busy: dict[str, set[Receiver]] = {}
-        self._alone: dict[str, int] = {}
-        self.count = 0
-
-    @contextmanager
-    def alone(self, tenant: str) -> Iterator[None]:
-        me = threading.get_ident()
-        with self._changed:
-            nested = self._alone.get(tenant) == me
-            if not nested:
-                self._changed.wait_for(lambda: tenant not in self._alone)
-                self._alone[tenant] = me
-                self._changed.wait_for(lambda: tenant not in self._busy)
-        try:
-            yield
-        finally:
-            if not nested:
-                with self._changed:
-                    del self._alone[tenant]
-                    self._changed.notify_all()
-
-    def begin(self, tenant: str, receiver: Receiver) -> bool:
-        with self._changed:
-            busy = self._busy.get(tenant, set())
-            if tenant in self._alone or receiver in busy or self.count >= LANES:
-                return False
-            self._busy[tenant] = busy | {receiver}
-            self.count += 1
-            return True
-
-    def end(self, tenant: str, receiver: Receiver) -> None:
-        with self._changed:
-            self._busy[tenant] -= {receiver}
-            self.count -= 1
-            if not self._busy[tenant]:
-                del self._busy[tenant]
-            self._changed.notify_all()
-
-    def idle(self, patience: float) -> bool:
-        """Wait until nothing is on its way; return False when that takes longer."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.count == 0, patience)
 
 
 class Courier:
@@ -121,7 +72,8 @@ class Courier:
         self._contracts = contracts
         self._on_delivery = on_delivery
         self._timeout = timeout
-        self._lanes = _Lanes()
+        self._lanes = Lanes()
+        self._doubtful: set[str] = set()
         self._jobs: queue.SimpleQueue[tuple[Tenant, Receiver] | None] = queue.SimpleQueue()
         self._workers = 0
         self._wake = threading.Event()
@@ -150,13 +102,26 @@ class Courier:
         for _ in range(self._workers):
             self._jobs.put(None)
 
-    def sole_sender(self, tenant_id: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def sole_sender(self, tenant_id: str) -> Iterator[None]:
         """Keep everybody else from delivering for the tenant, once what is on its way was recorded.
 
         For whoever moves its clock or replaces its state. Enter it before a transaction, never inside one: what
-        is on its way needs the store. The same thread may enter it again.
+        is on its way needs the store. The same thread may enter it again. Other simulators are kept out too.
         """
-        return self._lanes.alone(tenant_id)
+        with self._lanes.alone(tenant_id) as nested:
+            if nested or not self._store.is_shared:
+                yield
+                return
+            with self._store.alone(tenant_id):
+                self._wait_for_others(tenant_id)
+                yield
+
+    def _wait_for_others(self, tenant_id: str) -> None:
+        # What they have taken they send and record, or another simulator inherits it when they are dead.
+        ends = time.monotonic() + self._timeout + 2 * LEASE
+        while time.monotonic() < ends and self._store.others_are_sending(tenant_id):
+            time.sleep(LOOK)
 
     def replay(self, tenant: Tenant, delivery_id: int) -> bool:
         """Send a delivery again, with the same event id, whatever became of it. Returns False when there is none."""
@@ -167,18 +132,35 @@ class Courier:
 
     def deliver_due(self, tenant: Tenant) -> Counter[DeliveryStatus]:
         """Attempt a batch of what is due now; return what became of it, nothing when nothing is due."""
-        with self._lanes.alone(tenant.id):
-            return self._send(tenant, self._store.due_deliveries(tenant.id, tenant.clock.now(), BATCH))
+        with self.sole_sender(tenant.id):
+            return self._send(tenant, self._taken(tenant, alone=True))
+
+    def _taken(self, tenant: Tenant, receiver: Receiver | None = None, *, alone: bool = False) -> list[DeliveryRecord]:
+        """Return what is due; where there are other simulators, what they will not send then."""
+        now = tenant.clock.now()
+        if not self._store.is_shared:
+            return self._store.due_deliveries(tenant.id, now, BATCH, receiver)
+        with self._store.transaction() as tx:
+            return tx.claim_deliveries(tenant.id, now, BATCH, receiver, alone=alone)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._wake.clear()
             try:
+                self._let_go()
                 for name in self._store.tenants_with_deliveries():
                     self._look_after(name)
             except StoreError:
                 log.exception("the outbox could not be read; trying again")
             self._wake.wait(IDLE)
+
+    def _let_go(self) -> None:
+        """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
+        for name in tuple(self._doubtful):
+            if self._store.is_shared:
+                with self._lanes.alone(name), self._store.transaction() as tx:
+                    tx.release_own_deliveries(name)
+            self._doubtful.discard(name)
 
     def _look_after(self, name: str) -> None:
         tenant = self._tenants.get(name)
@@ -206,10 +188,11 @@ class Courier:
     def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
         try:
             # Read again: since it was looked at, somebody else may have been the sole sender.
-            self._send(tenant, self._store.due_deliveries(tenant.id, tenant.clock.now(), BATCH, receiver))
-            self._wake.set()
+            if self._send(tenant, self._taken(tenant, receiver)):
+                self._wake.set()
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
+            self._doubtful.add(tenant.id)
             if not self._stopped.is_set():
                 log.exception("deliveries could not be read or recorded; trying again")
         finally:

@@ -36,7 +36,7 @@ def two_simulators() -> Iterator[str]:
 
 @contextmanager
 def _simulator(config: Path, limits: Path) -> Iterator[int]:
-    port = _free_port()
+    port = free_port()
     options = ["--db", ":memory:", "--config", str(config), "--limits-state", str(limits), "--port", str(port)]
     process = subprocess.Popen([sys.executable, "-m", "simulator", "serve", *options], env=environment())
     try:
@@ -47,7 +47,7 @@ def _simulator(config: Path, limits: Path) -> Iterator[int]:
         process.wait(15)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     import socket
 
     with socket.socket() as probe:

@@ -52,7 +52,8 @@ class Answer:
 class Exchange:
     """Answers every operation of every contract.
 
-    `clear_away` is called with a deleted tenant after the last request that was under way for it.
+    `clear_away` is called with a deleted tenant after the last request that was under way for it, `be_sure` before
+    anything is looked up: other simulators may have changed it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Exchange:
     ) -> None:
         self.tenants = tenants
         self.clear_away: Callable[[Tenant], object] = lambda _: None
+        self.be_sure: Callable[[], None] = lambda: None
         self.reception = Reception(limiter)
         self._on_delivery = on_delivery
         self._wishes = Wishes(contracts)
@@ -81,6 +83,7 @@ class Exchange:
 
     def answer(self, contract: Contract, operation: Operation, received: Received) -> Answer:
         """Decide about one request and word the decision."""
+        self.be_sure()
         tenant, source = self.tenants.find(contract.platform, contract.admission.caller(received))
         tenant.presence.enter()
         try:

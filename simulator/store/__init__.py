@@ -2,6 +2,8 @@
 
 from simulator.store.checking import Report, check
 from simulator.store.database import StoreError, StoreUnavailableError
+from simulator.store.faults import FaultRow
+from simulator.store.peers import LEASE
 from simulator.store.records import (
     AttemptRecord,
     Booking,
@@ -19,12 +21,14 @@ from simulator.store.snapshots import Snapshot, TooManySnapshotsError
 from simulator.store.store import Store, Transaction
 
 __all__ = [
+    "LEASE",
     "AttemptRecord",
     "Booking",
     "CredentialRecord",
     "DeliveryRecord",
     "DeliveryStatus",
     "EventClaimed",
+    "FaultRow",
     "LeadRecord",
     "Original",
     "PingRecord",

@@ -151,7 +151,7 @@ def _create_private(url: URL) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(_driven(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        return create_engine(_driven(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     engine = create_engine(
         url,
         poolclass=NullPool,

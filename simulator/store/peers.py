@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Text, bindparam, cast, delete, func, select, 
 from simulator.store.connection import Connection, Statement
 from simulator.store.dispatch import release_deliveries
 from simulator.store.pings import release_orphans
-from simulator.store.tables import LOCKS, changes, meta, simulators
+from simulator.store.tables import LOCKS, changes, meta, simulators, tenants
 
 LEASE = 6.0
 """Seconds after which a simulator that was not heard from is dead. It must not serve for as long by itself."""
@@ -54,6 +54,13 @@ _NOTE = Statement(
 _SINCE = Statement(
     select(changes.c.tenant, changes.c.version).where(changes.c.version > bindparam("seen")).order_by(changes.c.version)
 )
+# Of tenants that are no more, once every simulator knows.
+_PRUNE = Statement(
+    delete(changes).where(
+        changes.c.version <= select(func.min(simulators.c.seen)).scalar_subquery(),
+        changes.c.tenant.not_in(select(tenants.c.id)),
+    )
+)
 _RING = Statement(select(func.pg_notify(CHANNEL, "")))
 _KEY = func.hashtextextended(bindparam("name", type_=Text), LOCKS)
 _LOCK = Statement(select(func.pg_advisory_lock(_KEY)))
@@ -74,6 +81,7 @@ def bury(connection: Connection) -> list[str]:
     dead = [name for (name,) in connection.rows(_EXPIRE)]
     if dead:
         release_work(connection)
+    connection.change(_PRUNE)
     return dead
 
 

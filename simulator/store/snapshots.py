@@ -35,7 +35,7 @@ LONGEST_NAME = 100
 
 _COPIED = (leads, persons, events, pings, redeemed, caps, turns, credentials, outbox)
 _NUMBERED = {leads.name: leads.c.number, outbox.name: outbox.c.id}
-_AT_WORK = frozenset({"pings.owner", "outbox.sender"})  # nobody is at work on a copy
+_AT_WORK = frozenset({pings.c.owner, outbox.c.sender})  # nobody is at work on a copy
 
 
 class TooManySnapshotsError(ValueError):
@@ -56,8 +56,8 @@ _TARGET = cast(bindparam("target"), Text)
 
 def _copy(table: Table) -> Statement:
     number = _NUMBERED.get(table.name)
-    left_out = {"tenant", number.name if number is not None else ""}
-    copied = [column for column in table.c if column.name not in left_out and str(column) not in _AT_WORK]
+    left_out = _AT_WORK | {number, table.c.tenant}
+    copied = [column for column in table.c if column not in left_out]
     rows = select(_TARGET, *copied).where(table.c.tenant == _SOURCE)
     # New numbers are given in the order of the old ones.
     ordered = rows if number is None else rows.order_by(number)

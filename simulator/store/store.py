@@ -13,7 +13,6 @@ from simulator.store import (
     credentials,
     dispatch,
     events,
-    faults,
     listing,
     notes,
     outbox,
@@ -21,6 +20,7 @@ from simulator.store import (
     snapshots,
     tenants,
 )
+from simulator.store import faults as fault_table
 from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.bell import Bell
@@ -89,9 +89,10 @@ class Transaction(Connection):
     unsave_tenant = tenants.unsave_tenant
     forget_tenant = tenants.forget_tenant
 
-    add_fault = faults.add_fault
-    fire_fault = faults.fire_fault
-    remove_faults = faults.remove_faults
+    faults = fault_table.faults_of
+    add_fault = fault_table.add_fault
+    fire_fault = fault_table.fire_fault
+    remove_faults = fault_table.remove_faults
 
     join = peers.join
     leave = peers.leave
@@ -248,7 +249,7 @@ class Store:
     row_counts = _read(tenants.row_counts)
     saved_tenants = _read(tenants.saved_tenants)
     saved_tenant = _read(tenants.saved_tenant)
-    faults = _read(faults.faults_of)
+    faults = _read(fault_table.faults_of)
     others_are_sending = _read(dispatch.others_are_sending)
     changes_since = _read(peers.changes_since)
     newest_change = _read(peers.newest_change)

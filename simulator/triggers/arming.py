@@ -48,7 +48,7 @@ class Faults:
     """The armed faults of one tenant, oldest first. The oldest that fires wins."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._armed: tuple[Armed, ...] = ()
         self._number = 0
 
@@ -72,9 +72,8 @@ class Faults:
                 raise TooManyFaultsError(f"at most {MOST_ARMED} faults can be armed; disarm some")
             self._number += 1
             number = f"fault_{self._number}"
-            dice = random.Random(seed if seed is not None else self._number)  # noqa: S311  repeatable chance
             until = now + ttl if ttl is not None else None
-            armed = Armed(number, trigger, scope, count, probability, until, 0, dice.random)
+            armed = Armed(number, trigger, scope, count, probability, until, 0, seeded(seed, self._number))
             self._armed = (*self._armed, armed)
             return armed
 
@@ -83,16 +82,20 @@ class Faults:
     ) -> Armed | None:
         """Return the fault that meets this request, and count it. What does not fit is kept for another request."""
         with self._lock:
-            self._armed = tuple(item for item in self._armed if _alive(item, now))
+            self._armed = tuple(item for item in self._armed if is_alive(item, now))
             for item in self._armed:
                 meets = item.scope.covers(platform, operation, source) and fits(item.trigger)
-                if meets and item.dice() < item.probability:
-                    item.fired += 1
+                if meets and item.dice() < item.probability and self._spent(item):
                     return item
         return None
 
+    def _spent(self, item: Armed) -> bool:
+        """Count one firing. Returns False when somebody else used up what was left."""
+        item.fired += 1
+        return True
+
     def armed(self, now: datetime) -> tuple[Armed, ...]:
-        return tuple(item for item in self._armed if _alive(item, now))
+        return tuple(item for item in self._armed if is_alive(item, now))
 
     def disarm(self, number: str | None = None) -> int:
         """Disarm one fault, or all; return how many."""
@@ -103,5 +106,10 @@ class Faults:
         return gone
 
 
-def _alive(item: Armed, now: datetime) -> bool:
+def seeded(seed: int | None, number: int) -> Callable[[], float]:
+    """Return the dice of a fault: repeatable, and those of its number when no seed was given."""
+    return random.Random(seed if seed is not None else number).random  # noqa: S311  chance for a simulation
+
+
+def is_alive(item: Armed, now: datetime) -> bool:
     return (item.count is None or item.fired < item.count) and (item.until is None or now < item.until)
