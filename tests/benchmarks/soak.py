@@ -186,8 +186,9 @@ def soak(up: Running, minutes: float, share: float) -> tuple[list[Sample], Sende
     pause, samples = max(1.0, minutes * 60 / MOST_SAMPLES), []
     while any(thread.is_alive() for thread in threads):
         time.sleep(pause)
-        samples.append(look(up, senders, start, before))
-        before = time.monotonic()
+        if all(thread.is_alive() for thread in threads):  # else it is at its end, and no sample of the run
+            samples.append(look(up, senders, start, before))
+            before = time.monotonic()
     return samples, senders
 
 
