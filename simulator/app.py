@@ -25,6 +25,7 @@ from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
 from simulator.sharing import Sharing
+from simulator.siblings import Siblings
 from simulator.store import Store
 from simulator.tenancy import Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
@@ -46,6 +47,7 @@ def create(settings: Settings) -> Flask:
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
+    siblings = Siblings(settings.folder if settings.workers > 1 else "", journals, metrics)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
     words = {name: Words(contract) for name, contract in CONTRACTS.items()}
@@ -64,10 +66,10 @@ def create(settings: Settings) -> Flask:
     introduce = _introduce(settings, store, tenants)
     parts = [
         faults.blueprint(tenants, CONTRACTS, hub),
-        tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
+        tenancy_routes.blueprint(tenancy, courier, introduce, partial(_forgotten, recorder, siblings), hub),
         state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, journals, hub, metrics, CONTRACTS),
-        audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
+        observation.blueprint(tenants, siblings, hub, CONTRACTS),
+        audit.blueprint(tenants, siblings, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
     ]
     reloader = _reloader(settings, tenancy, hub)
@@ -82,8 +84,13 @@ def create(settings: Settings) -> Flask:
     on_end_of_process(partial(_end, hub, sharing))
     if sharing is not None:
         sharing.start(tenancy)
+    siblings.start()
     courier.start()
     return app
+
+
+def _forgotten(recorder: Recorder, siblings: Siblings, tenant: Tenant) -> int:
+    return siblings.requests(tenant.id).clear() + recorder.forget(tenant)
 
 
 def _end(hub: Hub, sharing: Sharing | None) -> None:

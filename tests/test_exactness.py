@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fixtures.leads import fake_leads
+from tests.postgres import Postgres
 from tests.running import Answer, Client, Request, Running, all_at_once, run, sandbox, written
 
 KEY = {"x-api-key": "key_exact"}
@@ -105,17 +106,22 @@ SANDBOX: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", params=["one process", pytest.param("two workers", marks=pytest.mark.long)])
+def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("exactness")
-    with sandbox("--config", written(folder, SANDBOX), "--db", str(folder / "sandbox.db")) as running:
+    options = ["--db", str(folder / "sandbox.db")]
+    if request.param == "two workers":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        options = ["--db", server.database(), "--workers", "2"]
+    with sandbox("--config", written(folder, SANDBOX), *options) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def recounted(up: Running) -> Iterator[None]:
     yield
-    ended = run("check-state", "--db", str(up.welcome["database"]))
+    started: Any = up.process.args
+    ended = run("check-state", "--db", started[started.index("--db") + 1])
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

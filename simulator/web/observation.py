@@ -19,15 +19,14 @@ from simulator.journal import (
     EvidenceGoneError,
     Filter,
     FilterError,
-    Journal,
-    Journals,
+    Requests,
     UnknownRequestError,
     Vocabulary,
     parsed,
 )
-from simulator.metrics import Metrics
 from simulator.recording import shorts
 from simulator.routing.model import Terms
+from simulator.siblings import Siblings
 from simulator.tenants import Tenant, Tenants
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of, whole_number
@@ -72,15 +71,13 @@ class Verification(Body):
     count: Bounds
 
 
-def blueprint(
-    tenants: Tenants, journals: Journals, hub: Hub, metrics: Metrics, contracts: Mapping[str, Contract]
-) -> Blueprint:
+def blueprint(tenants: Tenants, siblings: Siblings, hub: Hub, contracts: Mapping[str, Contract]) -> Blueprint:
     observation = Blueprint("observation", __name__)
     words = _vocabulary(contracts)
 
     @observation.get(f"{PREFIX}/requests")
     def listed() -> Response:
-        journal = journals.of(tenant_of(tenants).id)
+        journal = siblings.requests(tenant_of(tenants).id)
         wanted = _filter(words, *_NOT_FILTERS)
         try:
             page = journal.select(wanted, whole_number("limit", 100), request.args.get("after", ""))
@@ -91,25 +88,25 @@ def blueprint(
     @observation.get(f"{PREFIX}/requests/count")
     def count() -> Response:
         tenant = tenant_of(tenants)
-        return as_json({"count": _count(journals.of(tenant.id), _filter(words, "tenant")), "exact": True})
+        return as_json({"count": _count(siblings.requests(tenant.id), _filter(words, "tenant")), "exact": True})
 
     @observation.post(f"{PREFIX}/requests/verify")
     def verify() -> Response:
-        journal = journals.of(tenant_of(tenants).id)
+        journal = siblings.requests(tenant_of(tenants).id)
         wanted = body_of(Verification)
         actual = _verified(journal, wanted.count, _readable(wanted.filter, words))
         return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
     @observation.get(f"{PREFIX}/requests/<request_id>")
     def explained(request_id: str) -> Response:
-        tenant = _tenant_keeping(tenants, journals, request_id)
-        entry = _entry(journals.of(tenant.id), request_id)
+        tenant = _tenant_keeping(tenants, siblings, request_id)
+        entry = _entry(siblings.requests(tenant.id), request_id)
         explanation = explain(entry, _buyers(tenant, contracts, entry))
         return as_json(entry | {"explanation": explanation, "text": text(entry, explanation)})
 
     @observation.delete(f"{PREFIX}/requests")
     def clear() -> Response:
-        journals.of(tenant_of(tenants).id).clear()
+        siblings.requests(tenant_of(tenants).id).clear()
         return Response(status=204)
 
     @observation.get(f"{PREFIX}/events")
@@ -125,7 +122,7 @@ def blueprint(
 
     @observation.get(f"{PREFIX}/metrics")
     def measured() -> Response:
-        return Response(metrics.text(), content_type=prometheus.CONTENT_TYPE)
+        return Response(siblings.measured(), content_type=prometheus.CONTENT_TYPE)
 
     return observation
 
@@ -147,7 +144,7 @@ def _readable(parameters: Mapping[str, Any], words: Vocabulary) -> Filter:
         raise ProblemError(400, "Bad request", str(error), errors=error.problems) from None
 
 
-def _count(journal: Journal, wanted: Filter) -> int:
+def _count(journal: Requests, wanted: Filter) -> int:
     try:
         return journal.count(wanted)
     except EvidenceGoneError as error:
@@ -163,7 +160,7 @@ def _evidence_gone(error: EvidenceGoneError, **more: Any) -> ProblemError:
     return ProblemError(409, "Evidence was evicted", detail, at_least=error.kept, evicted=error.evicted, **more)
 
 
-def _verified(journal: Journal, bounds: Bounds, wanted: Filter) -> int | dict[str, int]:
+def _verified(journal: Requests, bounds: Bounds, wanted: Filter) -> int | dict[str, int]:
     """Return how many there are. Raises ProblemError when that is not as expected, or can't be known any more."""
     try:
         actual = journal.count(wanted)
@@ -179,7 +176,7 @@ def _verified(journal: Journal, bounds: Bounds, wanted: Filter) -> int | dict[st
     return actual
 
 
-def _unexpected(journal: Journal, bounds: Bounds, wanted: Filter, actual: int | dict[str, int]) -> ProblemError:
+def _unexpected(journal: Requests, bounds: Bounds, wanted: Filter, actual: int | dict[str, int]) -> ProblemError:
     expected = _expected(bounds)
     detail = f"Expected {_worded(expected)} requests, there were {_worded(actual)}"
     seen = journal.by_row(Filter(platform=wanted.platform, operation=wanted.operation, source=wanted.source))
@@ -198,13 +195,13 @@ def _worded(count: int | dict[str, int]) -> str:
     return " and ".join(f"{name.replace('_', ' ')} {value}" for name, value in count.items())
 
 
-def _tenant_keeping(tenants: Tenants, journals: Journals, request_id: str) -> Tenant:
+def _tenant_keeping(tenants: Tenants, siblings: Siblings, request_id: str) -> Tenant:
     """Return the tenant that was named; without one, the tenant whose journal gave the id."""
-    name = None if "tenant" in request.args else journals.keeping(request_id)
+    name = None if "tenant" in request.args else siblings.keeping(request_id)
     return (tenants.get(name) if name else None) or tenant_of(tenants)
 
 
-def _entry(journal: Journal, request_id: str) -> dict[str, Any]:
+def _entry(journal: Requests, request_id: str) -> dict[str, Any]:
     try:
         return journal.find(request_id)
     except EvictedError:
