@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import pytest
 
 from tests.postgres import postgres
 from tests.programs import program
-from tests.running import Running, run, sandbox, wait_until, written
+from tests.running import COMMAND, Running, environment, run, sandbox, wait_until, written
 from tests.sandbox import Answer, Sandbox, Source, Supplier, readings_of
+from tests.several import simulator
 from tests.test_kill import UNSETTLED, rows
 
 pytestmark = pytest.mark.long
@@ -155,30 +157,58 @@ def test_a_database_that_dies_is_answered_with_503_or_500_and_used_again_when_it
 
 
 @contextmanager
-def redis(socket: Path) -> Iterator[None]:
-    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)]
+def mock_buyers(listening: socket.socket) -> Iterator[None]:
+    """Run the mock buyers as a program of their own, and end them as a machine does that fails."""
+    fd = listening.fileno()
+    command = [COMMAND, "buyers", "--fd", str(fd)]
+    process = subprocess.Popen(command, env=environment(), pass_fds=[fd], stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_mock_buyers_that_die_do_not_bid_and_are_told_whom_they_play_when_they_are_back(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as stack:
+        buyers = stack.enter_context(ExitStack())
+        buyers.enter_context(mock_buyers(listening))
+        options = ("--config", written(tmp_path, config()))
+        at = ("--mock-buyers-url", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        with simulator(str(tmp_path / "sandbox.db"), *options, *at) as serving:
+            box = Sandbox(serving.control("GET", "welcome"), Path(), Path(), readings_of(config()))
+            assert box.source("lnk_outage").ping().lead_status == "ping_accept"
+            buyers.close()
+            assert box.source("lnk_outage").ping().lead_status == "ping_reject"
+            stack.enter_context(mock_buyers(listening))
+            wait_until(lambda: box.source("lnk_outage").ping().lead_status == "ping_accept", "they bid again")
+
+
+@contextmanager
+def redis(at: Path) -> Iterator[None]:
+    options = ["--port", "0", "--unixsocket", str(at), "--save", "", "--dir", str(at.parent)]
     command = [program("redis-server", "valkey-server"), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until(socket.exists, "Redis listens")
+            wait_until(at.exists, "Redis listens")
             yield
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-            socket.unlink(missing_ok=True)
+            at.unlink(missing_ok=True)
 
 
 def test_a_limiter_that_dies_lets_nothing_pass_unlimited_and_is_used_again_when_it_is_back(tmp_path: Path) -> None:
-    database, socket = str(tmp_path / "sandbox.db"), tmp_path / "redis"
-    arguments = ("--config", written(tmp_path, config(LIMIT)), "--db", database, "--limits-state", f"unix://{socket}")
-    with redis(socket):
+    database, at = str(tmp_path / "sandbox.db"), tmp_path / "redis"
+    arguments = ("--config", written(tmp_path, config(LIMIT)), "--db", database, "--limits-state", f"unix://{at}")
+    with redis(at):
         running = sandbox(*arguments)
         up = running.__enter__()
     try:
         with traffic(up, config(LIMIT)) as seen:
             seen.more(seen.refused.total)
             assert seen.leads == []
-            with redis(socket):
+            with redis(at):
                 seen.more_leads()
                 assert set(seen.refused) == {"LD-ING-503"}
         nothing_is_lost(database, seen)
