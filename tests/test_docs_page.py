@@ -45,16 +45,15 @@ def authorize(page: Page, scheme: str, credential: str) -> None:
 
 
 def opened(page: Page, name: str) -> Locator:
-    """Open an operation; return its block."""
+    """Open an operation; return its block, drawn anew when references are resolved: what is done before is lost."""
     block = page.locator(f"#operations-{name}")
     block.locator(".opblock-summary-control").click()
+    expect(block.get_by_role("textbox", name="Request body")).to_have_value(re.compile("{"))
     return block
 
 
 def executed(block: Locator) -> tuple[str, str]:
     """Send the operation with its example; return the status and the body that the page shows."""
-    # The form is drawn anew when references are resolved, which fills in the example; a click before that is lost.
-    expect(block.get_by_role("textbox", name="Request body")).to_have_value(re.compile("{"))
     block.locator(".execute").click()
     live = block.locator(".live-responses-table .response")
     body = live.locator(".highlight-code code").first.inner_text()
@@ -81,11 +80,11 @@ def test_try_it_out_sends_a_lead_that_the_sandbox_takes(visit: Visit, tenant: Te
     assert visit.complaints == []
 
 
-def test_try_it_out_fills_a_path_and_sends_the_token_of_its_kind(visit: Visit, tenant: Tenant) -> None:
+def test_try_it_out_fills_the_path_in_and_sends_the_token_of_its_kind(visit: Visit, tenant: Tenant) -> None:
     source = tenant.source(platform="pingtree")
     authorize(visit.page, "pingtree_ping", source.credentials["ping"])
     block = opened(visit.page, "pingtree-pingtree_ping_post")
-    block.locator(".parameters input").fill(source.name)
+    expect(block.locator(".parameters input")).to_have_value(source.name)
     status, body = executed(block)
     assert status == "201"
     assert json.loads(body)["data"]["leadStatus"] == "ping_accept"

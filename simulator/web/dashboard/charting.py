@@ -17,7 +17,7 @@ from simulator.web.dashboard.parts import Parts
 from simulator.web.dashboard.pictures.plots import HEIGHT, WIDTH, Plot, Series, bars, lines
 from simulator.web.dashboard.wording import dollars, milliseconds
 
-LOOKED_AT = 3000  # of the newest requests
+LOOKED_AT = 2000  # of the newest requests
 ROWS = 12
 
 

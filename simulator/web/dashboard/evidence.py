@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from simulator import explaining
@@ -11,12 +14,13 @@ from simulator.auditing import attempts_at_own_receivers, audit
 from simulator.contract.ledger import grade
 from simulator.contract.model import Contract, Journey
 from simulator.contract.traffic import History
+from simulator.journal import Filter, Requests
 from simulator.tenants import Tenant
 from simulator.web.dashboard.parts import Parts
 
 _PINGS = frozenset({Journey.AUCTION})
 _MOST_CARDS = 16
-BEFORE, AFTER = 200, 50  # requests of the same source that a request is graded with
+BEFORE, AFTER = 150, 50  # requests of the same source that a request is graded with
 
 _lock = threading.Lock()
 _cards: dict[tuple[str, str], tuple[object, dict[str, Any]]] = {}
@@ -51,7 +55,16 @@ def card(parts: Parts, tenant: Tenant) -> dict[str, Any]:
     return found
 
 
-def findings(parts: Parts, tenant: Tenant, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _near(journal: Requests, entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the request among others of its source, newest first: before it, and after it unless they are many."""
+    same = Filter(platform=entry["platform"], source=entry["source_id"])
+    since = replace(same, since=datetime.fromisoformat(entry["at"]))
+    later = list(islice(journal.newest_first(since), AFTER + 1))
+    place = next((n for n, item in enumerate(later) if item["id"] == entry["id"]), 0)
+    return [*later[:place], entry, *journal.select(same, BEFORE, entry["id"]).requests]
+
+
+def findings(parts: Parts, tenant: Tenant, entry: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the duties that this request broke, alone or with those of its source around it.
 
     Not the whole journal: to grade ten thousand requests takes seconds.
@@ -60,8 +73,7 @@ def findings(parts: Parts, tenant: Tenant, entry: Mapping[str, Any]) -> list[dic
     if contract.duties is None:
         return []
     account = tenant.accounts[contract.platform]
-    near = parts.journals.of(tenant.id).around(entry["id"], BEFORE, AFTER)
-    marked = (item | {"forced": bool(explaining.triggers(item))} for item in near)
+    marked = (item | {"forced": bool(explaining.triggers(item))} for item in _near(parts.journals.of(tenant.id), entry))
     history = History(contract, contract.duties.dialect, account, marked, ())
     return [
         {"duty": verdict.duty, "severity": finding.severity.value, "detail": finding.detail}

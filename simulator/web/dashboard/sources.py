@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,6 @@ from flask import Blueprint, Response
 
 from simulator.contract.account import Source
 from simulator.contract.model import Contract, Operation, in_force
-from simulator.journal import Journal
 from simulator.recording import shorts
 from simulator.tenants import Tenant
 from simulator.web.control import PREFIX
@@ -22,7 +21,7 @@ from simulator.web.dashboard.parts import Parts
 from simulator.welcome import curl, path_of
 
 RECENT = 5
-LOOKED_AT = 1200  # of the newest requests, for the gauges
+LOOKED_AT = 500  # of the newest requests: to tell one takes a tenth of a millisecond
 WINDOW = 10.0  # seconds in which refusals are counted
 
 Latest = Mapping[tuple[str, str], list[dict[str, Any]]]
@@ -33,34 +32,45 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     @pages.get(f"{UI}/sources")
     def sources() -> Response:
         tenant = parts.tenant()
-        journal = parts.journals.of(tenant.id)
-        seen = rates(journal, time.monotonic())
-        latest = journal.latest_of_each(RECENT)
+        newest = list(islice(parts.journals.of(tenant.id).newest_first(), LOOKED_AT))
+        seen, latest = rates(newest, time.monotonic()), _latest(newest)
         return frame.page(
             "sources.html.jinja",
             "sources",
             "Sources & suppliers",
             platforms=[_platform(contract, tenant, latest, seen) for contract in parts.contracts.values()],
+            looked_at=LOOKED_AT,
+            full=len(newest) >= LOOKED_AT,
             formats=("html", "markdown", "schema", "openapi", "curl"),
             specs=f"{PREFIX}/specs",
         )
 
 
-def rates(journal: Journal, now: float) -> Rates:
+def rates(newest: Sequence[Mapping[str, Any]], now: float) -> Rates:
     """Return, by platform, source and operation, what came in the last second (`now`) and was refused in WINDOW.
 
-    `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time.
+    `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time. Where more
+    came in that second than is looked at, the part that is tells the whole.
     """
     found: dict[tuple[str, str, str], Counter[str]] = {}
-    for entry in islice(journal.newest_first(), LOOKED_AT):
+    for entry in newest:
         age = now - entry["began"]
-        if age > WINDOW:
-            break
-        if entry["reason"] in UNLIMITED:
-            continue
-        counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
-        counts["now"] += age <= 1
-        counts["refused"] += entry["http"] == 429
+        if age <= WINDOW and entry["reason"] not in UNLIMITED:
+            counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
+            counts["now"] += age <= 1
+            counts["refused"] += entry["http"] == 429
+    oldest = now - newest[-1]["began"] if len(newest) >= LOOKED_AT else 1.0
+    share = min(1.0, max(0.01, oldest))
+    return {key: {**counts, "now": round(counts["now"] / share)} for key, counts in found.items()}
+
+
+def _latest(newest: Iterable[dict[str, Any]]) -> Latest:
+    """Return the newest requests of every platform and source."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in newest:
+        own = found.setdefault((entry["platform"], entry["source_id"]), [])
+        if len(own) < RECENT:
+            own.append(entry)
     return found
 
 
