@@ -60,8 +60,8 @@ class Tenancy:
     ) -> Tenant:
         """Make a tenant from a sandbox document, from another's, or from the built-in one; its state starts empty.
 
-        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name; ValueError
-        when a file that the other's names cannot be copied.
+        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name;
+        ValueError when a file that the other's names cannot be copied.
         """
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
