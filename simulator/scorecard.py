@@ -13,7 +13,7 @@ FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
 SHOWN = 10  # request ids on a line
 
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
+STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
 border-bottom:1px solid #ddd}
 .pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
@@ -139,7 +139,7 @@ def html(card: Document) -> str:
     parts = "".join(_section(platform) for platform in card["platforms"].values())
     evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"</head><body><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. A duty that nothing exercised "
         f"is not passed.</p>{parts}</body></html>\n"
     )

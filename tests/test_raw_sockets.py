@@ -261,7 +261,7 @@ class Judge:
         self._rows: dict[int, list[tuple[Contract, Row]]] = {}
         for contract in CONTRACTS.values():
             for row in contract.rows:
-                if in_force(row.reading, words(contract.readings())):  # type: ignore[arg-type]
+                if in_force(row.reading, words(contract.readings())):
                     self._rows.setdefault(row.http, []).append((contract, row))
         self._seen: set[tuple[int, str]] = set()
 
@@ -291,7 +291,7 @@ class Judge:
         if body.keys() == {"tenant", "now", "frozen"}:  # the sandbox's own clock, which is asked too
             return heard.status == 200
         return any(
-            _validator(contract.schema_for(row, words(contract.readings()))).is_valid(body)  # type: ignore[arg-type]
+            _validator(contract.schema_for(row, words(contract.readings()))).is_valid(body)
             for contract, row in self._rows.get(heard.status, ())
         )
 
