@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
+SENDINGS ?= 20000
+SEED ?= $(shell date +%s)
 
-.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load clean
+.PHONY: sandbox test test-all fuzz check lint types imports docs security conform load-smoke load clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -17,7 +19,11 @@ test: $(READY)  ## Run the tests, but for the long ones
 test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint types imports docs test-all conform load-smoke  ## All that CI runs
+fuzz: $(READY)  ## The fuzzer on raw sockets for some minutes, with new dice each time
+	@LEADSANDBOX_TESTS_FUZZ_SENDINGS=$(SENDINGS) LEADSANDBOX_TESTS_FUZZ_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q tests/test_raw_sockets.py && echo "seed $(SEED), $(SENDINGS) sendings"
+
+check: lint types imports docs security test-all conform load-smoke  ## All that CI runs
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -31,6 +37,10 @@ imports: $(READY)
 
 docs: $(READY)  ## Generated pages are up to date
 	@$(BIN)/python docs/generate.py --check
+
+security: $(READY)  ## bandit, and known vulnerabilities of the packages where their list can be reached
+	@$(BIN)/bandit -q -c pyproject.toml -r simulator mock_buyers conformance loadtests fixtures
+	@$(BIN)/python .ci/audit_dependencies.py
 
 conform: $(READY)  ## The conformance suite against a sandbox of its own
 	@$(BIN)/leadsandbox conform

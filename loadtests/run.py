@@ -85,7 +85,7 @@ class Run:
         options = ["--host", url, "--users", users, "--spawn-rate", users, "--exit-code-on-error", "0"]
         options += ["--plan", str(planfile), "--out", str(folder), *engine.options()]
         self._said = (folder / "locust.txt").open("wb")
-        self._child = subprocess.Popen(  # noqa: S603  our own program
+        self._child = subprocess.Popen(  # noqa: S603  our own program  # nosec B603
             locust(*options, *(["--html", str(html)] if html else [])),
             stdin=subprocess.DEVNULL,
             stdout=self._said,
@@ -136,4 +136,4 @@ class Run:
 
 def work(host: str, port: int) -> int:
     """Be a worker of the master at this address until it ends; return Locust's exit code."""
-    return subprocess.call(locust("--worker", "--master-host", host, "--master-port", str(port)))  # noqa: S603  our own program
+    return subprocess.call(locust("--worker", "--master-host", host, "--master-port", str(port)))  # noqa: S603  our own program  # nosec B603

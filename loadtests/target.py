@@ -81,7 +81,7 @@ def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
         options = ["--host", "127.0.0.1", "--port", "0", "--db", ":memory:", "--json", "--config", str(config)]
         with (
             said.open("wb") as stderr,
-            subprocess.Popen(  # noqa: S603  our own program
+            subprocess.Popen(  # noqa: S603  our own program  # nosec B603
                 [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr
             ) as child,
         ):

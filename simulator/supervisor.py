@@ -134,7 +134,7 @@ class Supervisor:
     def _start(
         self, name: str, arguments: Sequence[str], fds: tuple[int, ...], stdin: int = subprocess.DEVNULL
     ) -> Child:
-        process = subprocess.Popen(  # noqa: S603  our own programs
+        process = subprocess.Popen(  # noqa: S603  our own programs  # nosec B603
             [sys.executable, "-m", *arguments],
             stdin=stdin,
             stdout=subprocess.DEVNULL,
@@ -213,7 +213,7 @@ class Supervisor:
 
 def private_folder() -> str:
     """Make a folder of our own whose path leaves room for a socket in it. Raises ChildError."""
-    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private  # nosec B108
         with contextlib.suppress(OSError):
             folder = os.path.realpath(tempfile.mkdtemp(prefix="leadsandbox-", dir=parent))
             if len(os.fsencode(folder)) + len("/s") <= LONGEST_SOCKET_PATH:

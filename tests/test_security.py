@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import hmac
 import http.server
+import importlib.util
 import json
 import re
 import socket
@@ -551,3 +552,41 @@ def test_a_fault_in_the_sandbox_file_repeats_no_secret(tmp_path: Path, change: s
     ended = run("check", written(tmp_path, document))
     assert ended.returncode == 2
     assert [word for word in (SECRET[:20], HOOK, "key_of_this_test") if word in ended.stderr] == []
+
+
+# --- known vulnerabilities of others -----------------------------------------------------------------------------
+
+
+def auditing() -> Any:
+    spec = importlib.util.spec_from_file_location("audit_dependencies", ROOT / ".ci" / "audit_dependencies.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FINE = {"name": "one", "version": "1", "vulns": []}
+BAD = {"name": "two", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
+SKIPPED = {"name": "three", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "said"),
+    [
+        ([FINE], 0, "none of 1 packages has a known vulnerability"),
+        ([FINE, BAD], 1, "two 2: CVE-1, mended in: 3"),
+        ([BAD, SKIPPED], 1, "NOT AUDITED: 1 others. For example: not found"),
+        ([SKIPPED], 0, "NOT AUDITED: known vulnerabilities could not be looked up here. For example: not found"),
+        ([], 0, "NOT AUDITED: known vulnerabilities could not be looked up here. no network"),
+    ],
+)
+def test_what_could_not_be_looked_up_is_not_called_fine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], packages: list[Any], code: int, said: str
+) -> None:
+    module = auditing()
+    monkeypatch.setattr(module, "looked_up", lambda: (packages, "" if packages else "no network"))
+    assert module.main() == code
+    told = capsys.readouterr().out
+    assert said in told
+    assert ("has a known" in told) is (packages == [FINE])

@@ -72,7 +72,7 @@ class Faults:
                 raise TooManyFaultsError(f"at most {MOST_ARMED} faults can be armed; disarm some")
             self._number += 1
             number = f"fault_{self._number}"
-            dice = random.Random(seed if seed is not None else self._number)  # noqa: S311  repeatable chance
+            dice = random.Random(seed if seed is not None else self._number)  # noqa: S311  repeatable chance  # nosec B311
             until = now + ttl if ttl is not None else None
             armed = Armed(number, trigger, scope, count, probability, until, 0, dice.random)
             self._armed = (*self._armed, armed)
