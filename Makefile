@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
+# How long make reliability, make fuzz and make soak take.
+ROUNDS ?= 30
+EXAMPLES ?= 300
+MINUTES ?= 30
 
-.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load bench bench-short clean
+.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load bench bench-short reliability fuzz soak clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -36,11 +40,17 @@ conform: $(READY)  ## The conformance suite against a sandbox of its own
 	@$(BIN)/leadsandbox conform
 
 load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, about ninety seconds
-	@for try in 1 2 3; do \
-	  $(BIN)/leadsandbox load lookup steady; code=$$?; \
-	  [ $$code -eq 21 ] || exit $$code; \
-	  echo "the machine was too busy for a verdict; again"; \
-	done; exit 21
+	@$(BIN)/leadsandbox load lookup steady --attempts 3
+
+reliability: $(READY)  ## Kill everything at random, take away what it needs: about half an hour
+	@LEADSANDBOX_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/test_kill.py tests/test_outages.py \
+	  tests/test_exactness.py tests/test_check_state.py
+
+fuzz: $(READY)  ## Any order of requests against a model; generated requests against the OpenAPI document
+	@LEADSANDBOX_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_state_machines.py tests/test_second_judge.py
+
+soak: $(READY)  ## Half an hour at half the ceiling: is everything flat?
+	@$(BIN)/python -m tests.benchmarks.soak --minutes $(MINUTES)
 
 load: $(READY)  ## Every load scenario, about six minutes
 	@$(BIN)/leadsandbox load all

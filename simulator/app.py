@@ -17,6 +17,7 @@ from simulator.configuration import sandboxes
 from simulator.dice import Dice
 from simulator.events import MOST_SUBSCRIBERS, Hub, on_end_of_process
 from simulator.exchange import Exchange
+from simulator.introducing import Introductions
 from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
@@ -26,6 +27,7 @@ from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
 from simulator.sharing import Sharing
+from simulator.siblings import Siblings
 from simulator.store import Store
 from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
@@ -62,6 +64,7 @@ def create(settings: Settings) -> Flask:
     metrics = Metrics(journals, hub)
     watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
+    siblings = Siblings(settings.folder if settings.workers > 1 else "", journals, metrics)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
     words = {name: Words(contract) for name, contract in CONTRACTS.items()}
@@ -83,19 +86,19 @@ def create(settings: Settings) -> Flask:
     reports = conformance.Reports(settings.conformance_report)
     parts = [
         faults.blueprint(tenants, CONTRACTS, hub),
-        tenancy_routes.blueprint(tenancy, courier, introduce, recorder.forget, hub),
+        tenancy_routes.blueprint(tenancy, courier, introduce, partial(_forgotten, recorder, siblings), hub),
         state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, journals, metrics, CONTRACTS),
+        observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
         streaming.blueprint(tenants, hub, watch),
-        audit.blueprint(tenants, journals, store, CONTRACTS, settings.mock_buyers_url),
+        audit.blueprint(tenants, siblings, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
         buyers.blueprint(tenants, store, mock_buyers),
         conformance.blueprint(reports),
     ]
     reloader = _reloader(settings, tenancy, hub)
-    health = _health(settings, reloader)
+    health = _health(settings, reloader, siblings)
     pages = Parts(
-        tenancy, store, journals, CONTRACTS, mock_buyers, reports, introduce, health,
+        tenancy, store, siblings, CONTRACTS, mock_buyers, reports, introduce, health,
         token=settings.control_token, version=version("leadsandbox"),
     )  # fmt: skip
     dashboard.register(app, pages)
@@ -106,14 +109,21 @@ def create(settings: Settings) -> Flask:
         health=health,
         token=settings.control_token,
         relayed=settings.wire,
+        be_sure=exchange.be_sure,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
     app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
     on_end_of_process(partial(_end, hub, sharing))
     if sharing is not None:
         sharing.start(tenancy)
+    siblings.start()
     courier.start()
+    Introductions(tenancy).start()
     return app
+
+
+def _forgotten(recorder: Recorder, siblings: Siblings, tenant: Tenant) -> int:
+    return siblings.of(tenant.id).clear() + recorder.forget(tenant)
 
 
 def _end(hub: Hub, sharing: Sharing | None) -> None:
@@ -130,8 +140,12 @@ def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None
     return reloader
 
 
-def _health(settings: Settings, reloader: Reloader | None) -> control.Health:
-    return lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None}
+def _health(settings: Settings, reloader: Reloader | None, siblings: Siblings) -> control.Health:
+    return lambda: {
+        "boot": settings.boot,
+        "workers": siblings.count(),
+        "sandbox_file": reloader.outcome if reloader else None,
+    }
 
 
 def _streams(settings: Settings) -> int:

@@ -11,7 +11,7 @@ from simulator.contract.ledger import grade
 from simulator.contract.model import Contract
 from simulator.contract.sent import Attempt
 from simulator.contract.traffic import History
-from simulator.journal import Filter, Journal
+from simulator.journal import Filter, Requests
 from simulator.routing.model import Buyer
 from simulator.store import Store
 from simulator.tenants import Tenant
@@ -42,7 +42,7 @@ def severities(words: Sequence[str], contracts: Mapping[str, Contract]) -> dict[
 
 def audit(
     tenant: Tenant,
-    journal: Journal,
+    journal: Requests,
     contracts: Mapping[str, Contract],
     chosen: Mapping[str, Severity],
     attempts: Mapping[str, Sequence[Attempt]],
@@ -76,7 +76,7 @@ def audit(
 
 def _platform(
     tenant: Tenant,
-    journal: Journal,
+    journal: Requests,
     contract: Contract,
     duties: Duties,
     chosen: Mapping[str, Severity],
@@ -93,7 +93,7 @@ def _platform(
     }
 
 
-def entries(journal: Journal, platform: str, last: int | None = None) -> Iterator[dict[str, Any]]:
+def entries(journal: Requests, platform: str, last: int | None = None) -> Iterator[dict[str, Any]]:
     """Return what a journal still has of one platform, as duties read it: whether a trigger decided is added."""
     page = journal.select(Filter(platform=platform), last or journal.size()["entries"])
     return (entry | {"forced": bool(explaining.triggers(entry))} for entry in page.requests)

@@ -1,11 +1,11 @@
-"""Counts and latencies for Prometheus, of one process and all its tenants. Labels are rows, which are finite."""
+"""Counts and latencies for Prometheus, of one process and all its tenants; and sums of them. Labels are finite."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -102,3 +102,26 @@ class Metrics(Collector):
         for key, count in self._attempts.items():
             family.add_metric(list(key), count)
         return family
+
+
+def summed(texts: Iterable[bytes]) -> bytes:
+    """Return the sums of several of these texts, sample by sample, each family once."""
+    families: dict[str, dict[str, float]] = {}
+    comments: dict[str, list[str]] = {}
+    for text in texts:
+        family = ""
+        for line in text.decode().splitlines():
+            if line.startswith("# "):
+                family = line.split(" ")[2]
+                said = comments.setdefault(family, [])
+                said += [line] if line not in said else []
+                continue
+            sample, _, value = line.rpartition(" ")
+            samples = families.setdefault(family, {})
+            samples[sample] = samples.get(sample, 0.0) + float(value)
+    lines = (
+        line
+        for family, said in comments.items()
+        for line in (*said, *(f"{sample} {value}" for sample, value in families.get(family, {}).items()))
+    )
+    return "".join(f"{line}\n" for line in lines).encode()

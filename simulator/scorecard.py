@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 from xml.etree import ElementTree as ET
 
 Document = Mapping[str, Any]
+Link = Callable[[str], str]
+"""Returns where to read more of a request or webhook."""
 
 FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
@@ -133,10 +136,16 @@ def _legal(text: str) -> str:
 # --- for a browser --------------------------------------------------------------------------------------------
 
 
-def html(card: Document) -> str:
-    """Return the scorecard as one page that needs nothing else."""
+def style() -> str:
+    """Return the page's one style, for a content security policy."""
+    return _STYLE
+
+
+def html(card: Document, base_url: str = "") -> str:
+    """Return the scorecard as one page that needs nothing else; its links lead to the sandbox at `base_url`."""
+    link = partial(_address, base_url, card["tenant"])
     title = f"Duties of tenant {escape(card['tenant'])}"
-    parts = "".join(_section(platform) for platform in card["platforms"].values())
+    parts = "".join(_section(platform, link) for platform in card["platforms"].values())
     evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
@@ -145,16 +154,16 @@ def html(card: Document) -> str:
     )
 
 
-def _section(platform: Document) -> str:
-    rows = "".join(_row(duty) for duty in platform["duties"])
+def _section(platform: Document, link: Link) -> str:
+    rows = "".join(_row(duty, link) for duty in platform["duties"])
     head = "<tr><th>Duty</th><th>Verdict</th><th>Rule, and what was found</th><th>Source</th></tr>"
     count = platform["requests"]
     return f"<h2>{escape(platform['title'])}: {count} requests</h2><table>{head}{rows}</table>"
 
 
-def _row(duty: Document) -> str:
+def _row(duty: Document, link: Link) -> str:
     kind = duty["outcome"].replace(" ", "-")
-    found = "".join(_item(finding) for finding in duty["findings"])
+    found = "".join(_item(finding, link) for finding in duty["findings"])
     advice = f"<p>{escape(duty['advice'])}</p>" if found else ""
     reason = f"<br><small>{escape(duty['reason'])}</small>" if duty["reason"] else ""
     told = f"{escape(duty['rule'])}{reason}" + (f"<ul>{found}</ul>{advice}" if found else "")
@@ -162,10 +171,13 @@ def _row(duty: Document) -> str:
     return f'<tr><td>{duty["duty"]}</td><td class="{kind}">{duty["outcome"]}</td><td>{told}</td><td>{source}</td></tr>'
 
 
-def _item(finding: Document) -> str:
+def _item(finding: Document, link: Link) -> str:
     ids = finding["requests"]
-    links = " ".join(
-        f'<a href="/__sandbox/requests/{escape(one)}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN]
-    )
+    links = " ".join(f'<a href="{escape(link(one))}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN])
     more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return f"<li>{escape(finding['detail'])} ({finding['count']})<br>{links}{more}</li>"
+
+
+def _address(base_url: str, tenant: str, name: str) -> str:
+    """Return where to read more of a request, or of a webhook (`deliveries/7`)."""
+    return f"{base_url}/__sandbox/{name if '/' in name else f'requests/{name}'}?tenant={tenant}"

@@ -24,6 +24,7 @@ from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
+_AFTER = "what was acknowledged is in the database: start the sandbox again"
 KEPT = 200  # lines of stderr that explain a start that failed
 
 
@@ -160,7 +161,7 @@ class Supervisor:
                 time.sleep(0.02)  # asked now, the relay would wait, and nobody would see that the simulator ended
                 continue
             [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
-            if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
+            if health.status == 200 and _all_serve(orjson.loads(health.body), settings):
                 headers = {"Authorization": f"Bearer {settings.control_token}"} if settings.control_token else {}
                 [welcome] = self._calls.send([Call(f"{url}/welcome", b"", headers, 5.0, "GET")])
                 document: dict[str, Any] = orjson.loads(welcome.body)
@@ -175,7 +176,7 @@ class Supervisor:
             if (code := child.process.poll()) is not None:
                 said = child.murmur.kept()
                 known = code in TOLD_BY_CODE and said
-                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} ended unexpectedly")
+                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {_how(code)}; {_AFTER}")
 
     def wait(self) -> None:
         """Wait until a child ends, which it does on its own only when something is wrong."""
@@ -210,6 +211,18 @@ class Supervisor:
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
+
+
+def _all_serve(health: dict[str, Any], settings: Settings) -> bool:
+    """Whether this is the sandbox that was started, with every worker of it: connections go to those that listen."""
+    return health.get("boot") == settings.boot and health.get("workers", 0) >= settings.workers
+
+
+def _how(code: int) -> str:
+    """Word the end of a process that said nothing: by an exit code, or by a signal."""
+    if code >= 0:
+        return f"ended unexpectedly, with exit code {code}"
+    return f"ended unexpectedly, by signal {-code}"
 
 
 def end_with_stdin() -> None:

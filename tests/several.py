@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
 import requests
 
-from tests.running import PATIENCE, environment, wait_until
+from tests.running import PATIENCE, alive, descendants, environment, wait_until
 from tests.two_simulators import free_port
 
 
@@ -24,13 +26,13 @@ class Simulator:
     process: subprocess.Popen[bytes]
     log: IO[bytes]
 
-    def control(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
-        """Call the control API; return the JSON that it answers."""
-        answer = requests.request(method, f"{self.url}/__sandbox/{path}", json=body, timeout=PATIENCE)
-        assert answer.ok if expect is None else answer.status_code == expect, answer.text
-        return answer.json()
+    def answer(self, method: str, path: str, body: Any = None) -> requests.Response:
+        return requests.request(method, f"{self.url}/__sandbox/{path}", json=body, timeout=PATIENCE)
 
-    def vendor(self, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
+    def control(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
+        return control(self.url, method, path, body, expect)
+
+    def vendor(self, path: str, body: Any, headers: Mapping[str, str]) -> tuple[int, Any]:
         answer = requests.post(f"{self.url}{path}", json=body, headers=headers, timeout=PATIENCE)
         return answer.status_code, answer.json()
 
@@ -39,10 +41,26 @@ class Simulator:
         self.log.seek(0)
         return self.log.read().decode()
 
+    def kill(self) -> None:
+        """End it and its worker at once, as a machine does that fails."""
+        victims = [self.process.pid, *descendants(self.process.pid)]
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        wait_until(lambda: not alive(victims), "the killed simulator is gone")
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(PATIENCE)
+
+
+def control(url: str, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
+    """Call the control API on a connection of its own; return the JSON that it answers."""
+    answer = requests.request(method, f"{url}/__sandbox/{path}", json=body, timeout=PATIENCE)
+    assert answer.ok if expect is None else answer.status_code == expect, answer.text
+    return answer.json()
 
 
 @contextmanager

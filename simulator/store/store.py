@@ -50,9 +50,11 @@ class Transaction(Connection):
     ping = ping_table.ping
     claim_ping = ping_table.claim_ping
     hold = ping_table.hold
+    held = ping_table.held
     settle_ping = ping_table.settle_ping
     reopen_ping = ping_table.reopen_ping
     release_unsettled = ping_table.release_unsettled
+    release_ping = ping_table.release_ping
 
     add_lead = lead_table.add_lead
     set_lead_status = lead_table.set_lead_status
@@ -130,6 +132,8 @@ class Store:
         self._database = database
         kind = Pool if database.is_shared else OneWriter
         self._lender: Lender[Transaction] = kind(database, Transaction)
+        # Who holds a lock needs other connections too, and must not wait for those who wait for the lock.
+        self._locks = Pool(database, Connection)
         self._closed = False
 
     @classmethod
@@ -197,7 +201,7 @@ class Store:
         if not self.is_shared:
             yield
             return
-        with self.reading() as connection, peers.alone(connection, name):
+        with self._refusals(), self._locks.reading() as connection, peers.alone(connection, name):
             yield
 
     def bell(self) -> Bell:
@@ -217,6 +221,8 @@ class Store:
         """Close every connection, after the transaction that is under way. Closing twice is fine."""
         self._closed = True
         self._lender.close()
+        self._locks.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self

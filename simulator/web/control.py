@@ -27,17 +27,26 @@ Health = Callable[[], Mapping[str, Any]]
 
 
 def register(
-    app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str, relayed: bool
+    app: Flask,
+    parts: Iterable[Blueprint],
+    *,
+    introduce: Introduce,
+    health: Health,
+    token: str,
+    relayed: bool,
+    be_sure: Callable[[], None] = lambda: None,
 ) -> None:
     """Add the control API. `health` tells this process from any other; `token`, if set, opens the API.
 
-    `relayed` says whether the relay stands in front, which names requests that are none.
+    `relayed` says whether the relay stands in front, which names requests that are none. `be_sure` is called before
+    every route: other simulators may have changed what it speaks of.
     """
     own = _own_routes(introduce, health)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer in HTML
     _add_nothing(app)
     for part in (*parts, own):
         part.before_request(_guard(token, relayed=relayed))
+        part.before_request(_sure(be_sure))
         part.register_error_handler(ProblemError, answer)
         part.register_error_handler(HTTPException, _http_problem)
         part.register_error_handler(StoreUnavailableError, _unavailable)
@@ -58,6 +67,17 @@ def _guard(token: str, *, relayed: bool) -> Callable[[], Response | None]:
         return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
 
     return refuse
+
+
+def _sure(be_sure: Callable[[], None]) -> Callable[[], None]:
+    def check() -> None:
+        try:
+            be_sure()
+        except StoreUnavailableError:
+            if request.method != "GET":  # what happened can be read while the database is away
+                raise
+
+    return check
 
 
 def _http_problem(error: HTTPException) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,13 +18,12 @@ from simulator.journal import (
     EvidenceGoneError,
     Filter,
     FilterError,
-    Journal,
-    Journals,
+    Readable,
+    Requests,
     UnknownRequestError,
     Vocabulary,
     parsed,
 )
-from simulator.metrics import Metrics
 from simulator.recording import shorts
 from simulator.routing.model import Terms
 from simulator.tenants import Tenant, Tenants
@@ -71,7 +70,9 @@ class Verification(Body):
     count: Bounds
 
 
-def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts: Mapping[str, Contract]) -> Blueprint:
+def blueprint(
+    tenants: Tenants, journals: Readable, measured: Callable[[], bytes], contracts: Mapping[str, Contract]
+) -> Blueprint:
     observation = Blueprint("observation", __name__)
     words = vocabulary(contracts)
 
@@ -108,14 +109,14 @@ def blueprint(tenants: Tenants, journals: Journals, metrics: Metrics, contracts:
         return Response(status=204)
 
     @observation.get(f"{PREFIX}/metrics")
-    def measured() -> Response:
-        return Response(metrics.text(), content_type=prometheus.CONTENT_TYPE)
+    def metrics() -> Response:
+        return Response(measured(), content_type=prometheus.CONTENT_TYPE)
 
     return observation
 
 
 def explained(
-    tenants: Tenants, journals: Journals, contracts: Mapping[str, Contract], request_id: str
+    tenants: Tenants, journals: Readable, contracts: Mapping[str, Contract], request_id: str
 ) -> tuple[Tenant, dict[str, Any], dict[str, Any]]:
     """Return a request with the tenant that keeps it and its explanation. Raises ProblemError 404 or 410."""
     tenant = _tenant_keeping(tenants, journals, request_id)
@@ -140,7 +141,7 @@ def _readable(parameters: Mapping[str, Any], words: Vocabulary) -> Filter:
         raise ProblemError(400, "Bad request", str(error), errors=error.problems) from None
 
 
-def _count(journal: Journal, wanted: Filter) -> int:
+def _count(journal: Requests, wanted: Filter) -> int:
     try:
         return journal.count(wanted)
     except EvidenceGoneError as error:
@@ -156,7 +157,7 @@ def _evidence_gone(error: EvidenceGoneError, **more: Any) -> ProblemError:
     return ProblemError(409, "Evidence was evicted", detail, at_least=error.kept, evicted=error.evicted, **more)
 
 
-def _verified(journal: Journal, bounds: Bounds, wanted: Filter) -> int | dict[str, int]:
+def _verified(journal: Requests, bounds: Bounds, wanted: Filter) -> int | dict[str, int]:
     """Return how many there are. Raises ProblemError when that is not as expected, or can't be known any more."""
     try:
         actual = journal.count(wanted)
@@ -172,7 +173,7 @@ def _verified(journal: Journal, bounds: Bounds, wanted: Filter) -> int | dict[st
     return actual
 
 
-def _unexpected(journal: Journal, bounds: Bounds, wanted: Filter, actual: int | dict[str, int]) -> ProblemError:
+def _unexpected(journal: Requests, bounds: Bounds, wanted: Filter, actual: int | dict[str, int]) -> ProblemError:
     expected = _expected(bounds)
     detail = f"Expected {_worded(expected)} requests, there were {_worded(actual)}"
     seen = journal.by_row(Filter(platform=wanted.platform, operation=wanted.operation, source=wanted.source))
@@ -191,13 +192,13 @@ def _worded(count: int | dict[str, int]) -> str:
     return " and ".join(f"{name.replace('_', ' ')} {value}" for name, value in count.items())
 
 
-def _tenant_keeping(tenants: Tenants, journals: Journals, request_id: str) -> Tenant:
+def _tenant_keeping(tenants: Tenants, journals: Readable, request_id: str) -> Tenant:
     """Return the tenant that was named; without one, the tenant whose journal gave the id."""
     name = None if "tenant" in request.args else journals.keeping(request_id)
     return (tenants.get(name) if name else None) or tenant_of(tenants)
 
 
-def _entry(journal: Journal, request_id: str) -> dict[str, Any]:
+def _entry(journal: Requests, request_id: str) -> dict[str, Any]:
     try:
         return journal.find(request_id)
     except EvictedError:

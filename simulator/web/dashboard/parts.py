@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import request
 
 from simulator.contract.model import Contract
-from simulator.journal import Journals
+from simulator.journal import Readable
 from simulator.store import Store
 from simulator.tenancy import Tenancy
 from simulator.tenants import DEFAULT, Tenant, Tenants
@@ -24,7 +24,7 @@ class Parts:
 
     tenancy: Tenancy
     store: Store
-    journals: Journals
+    journals: Readable
     contracts: Mapping[str, Contract]
     mock_buyers: MockBuyers
     reports: Reports

@@ -12,7 +12,7 @@ from flask import Blueprint, Response
 
 from simulator.contract.account import Source
 from simulator.contract.model import Contract, Operation, in_force
-from simulator.journal import Filter, Journal
+from simulator.journal import Filter, Requests
 from simulator.recording import shorts
 from simulator.tenants import Tenant
 from simulator.web.control import PREFIX
@@ -43,7 +43,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
         )
 
 
-def rates(journal: Journal, now: float) -> Rates:
+def rates(journal: Requests, now: float) -> Rates:
     """Return, by platform, source and operation, what came in the last second (`now`) and was refused in WINDOW.
 
     `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time.
@@ -59,7 +59,7 @@ def rates(journal: Journal, now: float) -> Rates:
     return found
 
 
-def _platform(contract: Contract, tenant: Tenant, journal: Journal, seen: Rates) -> dict[str, Any]:
+def _platform(contract: Contract, tenant: Tenant, journal: Requests, seen: Rates) -> dict[str, Any]:
     account = tenant.accounts[contract.platform]
     return {
         "contract": contract,
@@ -67,7 +67,7 @@ def _platform(contract: Contract, tenant: Tenant, journal: Journal, seen: Rates)
     }
 
 
-def _source(contract: Contract, tenant: Tenant, source: Source, journal: Journal, seen: Rates) -> dict[str, Any]:
+def _source(contract: Contract, tenant: Tenant, source: Source, journal: Requests, seen: Rates) -> dict[str, Any]:
     words = tenant.accounts[contract.platform].words
     page = journal.select(Filter(platform=contract.platform, source=source.id), RECENT)
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from simulator.contract.model import ANY_OPERATION, Contract
-from simulator.journal import Filter, FilterError, Journal, UnknownRequestError, parsed
+from simulator.journal import Filter, FilterError, Requests, UnknownRequestError, parsed
 from simulator.recording import shorts
 from simulator.tenants import Tenant
 from simulator.web.control import PREFIX
@@ -71,7 +71,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
         )
 
 
-def _listed(journal: Journal, wanted: Filter | None) -> tuple[list[dict[str, Any]], str]:
+def _listed(journal: Requests, wanted: Filter | None) -> tuple[list[dict[str, Any]], str]:
     if wanted is None:
         return [], ""
     try:
