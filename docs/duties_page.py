@@ -23,9 +23,19 @@ curl http://127.0.0.1:8080/__sandbox/audit?format=html
 ```
 
 A duty's verdict is **pass** (it was exercised, and met), **fail**, **warn** or **info** (the worst of its findings),
-**not seen** (nothing exercised it, which is no pass; `--require` makes it fail) or **off**. Another severity is set
-with `--severity D05:off` or `?severity=D05:off`. A finding names its requests; `leadsandbox explain ID` says more of
-each.
+**not seen** (nothing exercised it, which is no pass; `--require` makes it fail) or **off**. A finding names its
+requests; `leadsandbox explain ID` says more of each. An [event stream](control-journal.md#events) tells findings as
+they come.
+
+Another severity is set in the [sandbox file](configuration.md#pingtreeseverities), for each platform on its own:
+
+```yaml
+pingtree:
+  severities: {D02: fail, D64: off}
+```
+
+The scorecard, `audit`, the pytest plugin, `rehearse --config` and live findings go by it. `--severity D05:off`, or
+`?severity=D05:off`, overrides the file for one scorecard, and at both platforms.
 
 What a duty rests on is never left open: **documented** is what a page of this vendor says, **inferred** is our
 conclusion from such a page, **practice** is what other platforms and other people's integrations teach, where this

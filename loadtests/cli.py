@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import click
 
@@ -58,6 +59,8 @@ def _options(command: F) -> F:
         click.option("--ui", is_flag=True, help="Show Locust's web page while one scenario runs, until Ctrl-C."),
         click.option("--ui-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
                      help="Port of that page."),
+        click.option("--attempts", type=click.IntRange(1, 5),
+                     help="Times that a scenario runs that shows nothing. Default: 2 on this machine, 1 on any other."),
         click.option("--seed", type=click.IntRange(0, 2**30), help="Send the same leads again."),
         click.option("--max-rate", type=click.FloatRange(0, min_open=True),
                      help="Most requests/s to allow. Default: 2000 on this machine, 100 on any other."),
@@ -88,7 +91,10 @@ def load(*, names: tuple[str, ...], book: Path | None, listing: bool, worker: bo
     if worker:
         from loadtests.run import work
 
-        raise SystemExit(work(given["master_host"], given["master_port"]))
+        try:
+            raise SystemExit(work(given["master_host"], given["master_port"]))
+        except KeyboardInterrupt:
+            _leave(INTERRUPTED, "leadsandbox: stopped")
     read = _read(book)
     if listing:
         _list(read)
@@ -125,6 +131,7 @@ def _wishes(book: Book, names: Sequence[str], given: dict[str, Any]) -> Wishes:
         permission=given["permission"],
         max_rate=given["max_rate"],
         seed=given["seed"],
+        attempts=given["attempts"],
     )
 
 
@@ -132,26 +139,34 @@ def _run_or_say(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Pa
     try:
         return _run(book, wishes, json_file, csv_file)
     except Exception as error:  # noqa: BLE001  Python would end with 1, which here accuses a server
-        _leave(
-            CANNOT_START,
-            f"leadsandbox: the load test failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
-        )
+        _leave(CANNOT_START, f"leadsandbox: {_unforeseen(error)}")
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"the load test failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | None) -> int:
     from loadtests import report
 
     _check_places(json_file, csv_file, wishes.html)
-    results = _results(book, wishes, quiet=str(json_file) == "-")
-    url = wishes.url or "our own sandbox"
+    results, failure = _results(book, wishes, quiet=str(json_file) == "-")
+    if failure and not results:
+        _leave(failure.code, f"leadsandbox: {failure.said}")
+    shown = report.Report(results, wishes.url or "our own sandbox", wishes.names, failure.said if failure else "")
     if json_file:
         with click.open_file(str(json_file), "w", encoding="utf-8") as file:
-            file.write(report.as_json(results, url) + "\n")
+            file.write(report.as_json(shown) + "\n")
     if csv_file:
         report.write_csv(csv_file, results)
     if wishes.html:
-        wishes.html.write_text(report.page(results, url, book.laws), "utf-8")
-    return report.exit_code(results)
+        wishes.html.write_text(report.page(shown, book.laws, wishes.html.parent), "utf-8")
+    if failure:
+        click.echo(f"leadsandbox: {failure.said}", err=True)
+        if shown.missing:
+            click.echo(f"leadsandbox: without a verdict: {', '.join(shown.missing)}", err=True)
+    code = report.exit_code(results)
+    return failure.code if failure and code != report.LIMIT_VIOLATED else code
 
 
 def _check_places(*files: Path | None) -> None:
@@ -163,30 +178,48 @@ def _check_places(*files: Path | None) -> None:
                 _leave(USAGE, f"leadsandbox: cannot write {file}: no such folder, or no permission")
 
 
-def _results(book: Book, wishes: Wishes, *, quiet: bool) -> list[Result]:
-    from loadtests import keys, run, session, target
+class Failure(NamedTuple):
+    """Why not every scenario was run: an exit code and one line."""
+
+    code: int
+    said: str
+
+
+def _results(book: Book, wishes: Wishes, *, quiet: bool) -> tuple[list[Result], Failure | None]:
+    """Return what was judged, and what ended the runs early; what is judged is never lost."""
+    from loadtests import session
     from loadtests.telling import Teller
 
     teller = Teller(terminal=sys.stderr.isatty(), quiet=quiet)
     results: list[Result] = []
+    failure = None
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that Locust and the sandbox end, too
     try:
         scenarios = session.chosen(wishes, book)
-        results += session.conduct(wishes, book, scenarios, _watcher(teller))
-    except (session.RefusedError, keys.TooFewKeysError, target.TargetError) as error:
-        _leave(USAGE, f"leadsandbox: {error}")
-    except target.UnreachableError as error:
-        _leave(UNREACHABLE, f"leadsandbox: {error}")
-    except target.StartError as error:
-        _leave(CANNOT_START, f"leadsandbox: the sandbox did not start: {error}")
-    except run.RunError as error:
-        _leave(NOTHING_RAN, f"leadsandbox: Locust ended without a log:\n{error}")
+        with closing(session.conduct(wishes, book, scenarios, _watcher(teller))) as found:
+            results.extend(found)
     except KeyboardInterrupt:
-        _leave(INTERRUPTED, "leadsandbox: stopped; an unfinished run has no verdict")
+        failure = Failure(INTERRUPTED, "stopped; an unfinished run has no verdict")
+    except Exception as error:  # noqa: BLE001  whatever it is, the results so far are still to be shown
+        failure = _failure(error, first=not results)
     finally:
         signal.signal(signal.SIGTERM, before)
         teller.end()
-    return results
+    return results, failure
+
+
+def _failure(error: Exception, *, first: bool) -> Failure:
+    from loadtests import keys, run, session, target
+
+    if isinstance(error, session.RefusedError | keys.TooFewKeysError | target.TargetError):
+        return Failure(USAGE, str(error))
+    if isinstance(error, target.UnreachableError):
+        return Failure(UNREACHABLE, str(error))
+    if isinstance(error, target.StartError | run.PortError):
+        return Failure(CANNOT_START, str(error))
+    if isinstance(error, run.RunError):
+        return Failure(NOTHING_RAN if first else CANNOT_START, f"Locust ended without a log:\n{error}")
+    return Failure(CANNOT_START, _unforeseen(error))
 
 
 def _watcher(teller: Any) -> Watcher:

@@ -7,84 +7,101 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import gevent
+import gevent.socket
 from gevent.event import AsyncResult
-from locust import FastHttpUser, events, task
+from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests import log
-from loadtests.dealing import Master, Worker, run_anywhere
-from loadtests.desk import Answer, Desk
+from loadtests.connection import Answer, Connection
+from loadtests.dealing import LostRunError, Master, Worker, run_anywhere
+from loadtests.desk import Desk, Errand
 from loadtests.plan import plan_of
-from loadtests.requesting import Wire
-from loadtests.schedule import Ticket
-
-STALE = 2.0  # seconds after which a connection is opened anew: the server may be closing it at this moment
 
 desks: AsyncResult[Desk] = AsyncResult()
 logger = logging.getLogger(__name__)
 
 
-class Sender(FastHttpUser):
+class Sender(User):
     """One connection. Takes a ticket that is due, sends it, writes down what came back; never waits of itself."""
-
-    max_redirects = 0  # a redirect could lead to another machine
-    max_retries = 0  # a request that is sent twice would be counted once
-    insecure = False  # keys go to whom the certificate names
-    concurrency = 1
-    connection_timeout = 10.0
-    network_timeout = 20.0
 
     def on_start(self) -> None:
         self._desk = cast("Desk", desks.get())
-        self._used = time.monotonic()
+        self._connection = Connection(self._desk.place)
+        self._connection.freshen()
+        self._desk.enlist()
+
+    def on_stop(self) -> None:
+        self._connection.close()
 
     @task
     def send(self) -> None:
-        ticket, wire = self._desk.take()
-        if time.monotonic() - self._used > STALE:
-            self.client.client.clientpool.close()
-        sent = time.monotonic_ns()
-        answer, received = self._answer(ticket, wire)
-        self._used = time.monotonic()
-        self._desk.finish(ticket, sent, received, answer)
+        while True:  # Locust ends it from outside
+            errand = self._desk.take()
+            if errand is None:
+                self._connection.freshen()
+            else:
+                self._send(errand)
 
-    def _answer(self, ticket: Ticket, wire: Wire) -> tuple[Answer, int]:
-        with self.client.request(
-            wire.method, wire.path, ticket.endpoint, data=wire.body, headers=wire.headers, catch_response=True
-        ) as response:
-            received = time.monotonic_ns()
-            status = int(response.status_code or 0)
-            if status == 0:
-                return Answer(0, {}, "", f"{type(response.error).__name__}: {response.error}"[:300]), received
-            if status == 429:  # an answer like any other, and a line of its own in Locust's report
-                response.request_meta["name"] = f"{ticket.endpoint} 429"
-            if status < 500:
-                response.success()
-            headers: Mapping[str, str] = response.headers or {}
-            return Answer(status, headers, (response.content or b"").decode("utf-8", "replace")), received
+    def _send(self, errand: Errand) -> None:
+        sent = time.monotonic_ns()
+        answer = self._connection.exchange(errand.request)
+        received = time.monotonic_ns()
+        self._desk.finish(errand.ticket, sent, received, answer)
+        self._tell(errand, (received - sent) / 1e6, answer)
+
+    def _tell(self, errand: Errand, milliseconds: float, answer: Answer) -> None:
+        """Tell Locust, for its report. A 429 is an answer like any other, and a line of its own in it."""
+        name = errand.ticket.endpoint + (" 429" if answer.status == 429 else "")
+        wrong = answer.fault or (f"status {answer.status}" if answer.status >= 500 else "")
+        self.environment.events.request.fire(
+            request_type=errand.method,
+            name=name,
+            response_time=milliseconds,
+            response_length=len(answer.body),
+            exception=ConnectionError(wrong) if wrong else None,
+            context={},
+        )
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _options(parser: Any) -> None:
     parser.add_argument("--plan", default="", help="The plan of the run, a JSON file.", include_in_web_ui=False)
     parser.add_argument("--out", default="", help="Folder for the log of the run.", include_in_web_ui=False)
+    parser.add_argument(
+        "--until-stdin-ends",
+        action="store_true",
+        help="End when standard input does: whoever started this is gone.",
+        include_in_web_ui=False,
+    )
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def _arrange(environment: Environment, runner: Any, **_: Any) -> None:
+    if environment.parsed_options and environment.parsed_options.until_stdin_ends:
+        gevent.spawn(_end_with_stdin)
     if isinstance(runner, WorkerRunner):
         Worker(runner, desks)
     elif environment.parsed_options and environment.parsed_options.plan:
         master = Master(runner) if isinstance(runner, MasterRunner) else None
         conductor = Conductor(environment, runner, master)
         environment.events.spawning_complete.add_listener(conductor.begin)  # type: ignore[no-untyped-call]
+
+
+def _end_with_stdin() -> None:
+    while True:
+        gevent.socket.wait_read(0)
+        if not os.read(0, 4096):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 class Conductor:
@@ -107,12 +124,14 @@ class Conductor:
         gevent.spawn(self._run)
 
     def _run(self) -> None:
+        planned = len(self._plan.tickets())
         try:
-            records, processes = run_anywhere(self._runner, self._master, self._plan, desks)
-            log.write(self._out / "log.csv", records)
-            self._leave("run.json", {"planned": len(self._plan.tickets()), "processes": processes})
-        except gevent.Timeout:
-            logger.exception("a worker stayed silent; the run has no log")
+            sent = run_anywhere(self._runner, self._master, self._plan, desks)
+            log.write(self._out / "log.csv", sent.log)
+            facts = {"processes": sent.processes, "clock_error": sent.clock_error, "cpu": sent.cpu}
+            self._leave("run.json", {"planned": planned, **facts})
+        except LostRunError as error:
+            self._leave("run.json", {"planned": planned, "lost": str(error)})
         finally:
             gevent.spawn(self._runner.stop if self._environment.web_ui else self._runner.quit)
 
@@ -123,7 +142,7 @@ class Conductor:
             self._leave("progress.json", {"sent": self._runner.stats.total.num_requests, "refused": refused})
             gevent.sleep(0.5)
 
-    def _leave(self, name: str, document: dict[str, int]) -> None:
+    def _leave(self, name: str, document: dict[str, Any]) -> None:
         """Write a file that is complete as soon as it is there."""
         draft = self._out / f"{name}.draft"
         draft.write_text(json.dumps(document), "utf-8")

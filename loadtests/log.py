@@ -45,11 +45,6 @@ class Record(NamedTuple):
         """Seconds that the header Retry-After names; -1 when it names none."""
         return int(self.retry_after) if self.retry_after.isascii() and self.retry_after.isdigit() else -1
 
-    def widened(self, error: int) -> Record:
-        """Return the record as another machine's clock allows it: this many nanoseconds wider on either side."""
-        receive = self.receive if self.unanswered else self.receive + error
-        return self._replace(send=self.send - error, receive=receive)
-
 
 _NUMBERS = frozenset({"ticket", "due", "send", "receive", "status", "attempt"})
 

@@ -20,6 +20,7 @@ class Plan:
     callers: Callers
     seed: int
     gap: int = 0
+    url: str = "http://127.0.0.1"
 
     def tickets(self) -> list[Ticket]:
         return tickets(self.scenario, self.gap)
@@ -32,6 +33,7 @@ class Plan:
             "callers": self.callers.document(),
             "seed": self.seed,
             "gap": self.gap,
+            "url": self.url,
         }
 
 
@@ -42,4 +44,5 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
         callers=callers_of(document["callers"]),
         seed=document["seed"],
         gap=document["gap"],
+        url=document["url"],
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from html import escape
 
 from loadtests import judge
+from loadtests.figures import MS, percentiles
 from loadtests.law import SECOND, Limit, Reference
 from loadtests.log import Record
-from loadtests.verdict import MS, percentiles
 
 Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 760, 260

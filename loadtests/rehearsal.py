@@ -43,6 +43,10 @@ def lawful(limits: Mapping[str, Limit]) -> Limiter:
     return answer
 
 
+def always(_ticket: Ticket) -> bool:
+    return True
+
+
 def instantly() -> tuple[int, int]:
     return 0, 0
 
@@ -54,18 +58,26 @@ def rehearse(
     connections: int = 1_000_000,
     delays: Delays = instantly,
     follower: Follower | None = None,
+    takes: Callable[[Ticket], bool] = always,
 ) -> list[Record]:
-    """Return the log of a run against a limiter in memory, by send. A ping that passes counts as accepted."""
-    return _Rehearsal(Queue(tickets), limiter, connections, delays, follower).run()
+    """Return the log of a run against a limiter in memory, by send. `takes` tells whether a ping that passes sells."""
+    return _Rehearsal(Queue(tickets), limiter, connections, delays, follower, takes).run()
 
 
 class _Rehearsal:
     """Requests on their way, as events by time: a decision, then a receive, then the connection is free again."""
 
     def __init__(
-        self, queue: Queue, limiter: Limiter, connections: int, delays: Delays, follower: Follower | None
+        self,
+        queue: Queue,
+        limiter: Limiter,
+        connections: int,
+        delays: Delays,
+        follower: Follower | None,
+        takes: Callable[[Ticket], bool],
     ) -> None:
         self._queue, self._limiter, self._delays, self._follower = queue, limiter, delays, follower
+        self._takes = takes
         self._free = connections
         self._waiting: deque[Ticket] = deque()
         self._events: list[tuple[int, int, Ticket, int, Reply | None]] = []
@@ -109,7 +121,8 @@ class _Rehearsal:
         )
         self._log.append(record)
         self._free += 1
-        if self._follower and (following := self._follower.after(ticket, record, f"txn-{ticket.number}")):
+        transaction = f"txn-{ticket.number}" if self._takes(ticket) else ""
+        if self._follower and (following := self._follower.after(ticket, record, transaction)):
             self._queue.push(following)
         if self._waiting:
             self._send(self._waiting.popleft(), now)

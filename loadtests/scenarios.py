@@ -51,6 +51,11 @@ class Phase(_Section):
     def peak(self) -> float:
         return max(self.rate or 0.0, self.to or 0.0)
 
+    @property
+    def requests(self) -> float:
+        """How many it asks for, about."""
+        return (self.count or 0) + ((self.rate or 0.0) + (self.to or self.rate or 0.0)) / 2 * (self.seconds or 0.0)
+
 
 class Then(_Section):
     """What follows an accepted ping: after `think` (shortest, longest seconds) a post, in this `share` of cases."""
@@ -161,6 +166,7 @@ class Valid(_Section):
     """When a run says something: the generator kept its schedule and every request was answered."""
 
     lateness_p99_ms: float = 250
+    clock_error_ms: float = 50
     unanswered: int = 0
     unexpected: int = 0
     unsent: int = 0
@@ -172,6 +178,7 @@ class Safety(_Section):
     most_per_second: float = 2000
     most_per_second_elsewhere: float = 100
     most_at_once: int = 1000
+    most_requests: int = 300_000
     longest_seconds: float = 3600
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtests import target
 from loadtests.keys import KeyRing, supplier_letters
 from loadtests.plan import Plan
 from loadtests.report import Result
-from loadtests.run import Engine, Run
+from loadtests.run import Engine, Outcome, Run
 from loadtests.scenarios import Book, Scenario
+from loadtests.schedule import Ticket
 from loadtests.target import Target
-from loadtests.verdict import judged
+from loadtests.verdict import Circumstances, Verdict, judged
 
 MOST_SEEDS = 1 << 30  # far more leads than any run sends, and e-mail addresses stay short
+MOST_SUPPLIERS = 200  # of a sandbox of our own; when that is too few, keys rest between two uses
+ATTEMPTS_HERE = 2  # on this machine, whose other work makes a generator late
 
 
 class RefusedError(Exception):
@@ -27,7 +30,10 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line asks for. `rate` and `seconds` scale the plans; None leaves them as written."""
+    """What the command line asks for. `rate` and `seconds` scale the plans; None leaves them as written.
+
+    `attempts` is how often a scenario runs that shows nothing for want of a punctual generator.
+    """
 
     names: tuple[str, ...]
     url: str = ""
@@ -40,6 +46,7 @@ class Wishes:
     permission: bool = False
     max_rate: float | None = None
     seed: int | None = None
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,8 @@ def chosen(wishes: Wishes, book: Book) -> dict[str, Scenario]:
         raise RefusedError("--ui shows one scenario; name one")
     if wishes.engine.master and len(wishes.names) > 1:
         raise RefusedError("--master deals one scenario, after which its workers end; name one")
+    if (wishes.attempts or 1) > 1 and (wishes.engine.ui or wishes.engine.master):
+        raise RefusedError("--attempts repeats a scenario, which --ui and --master run once")
     found = {name: book.scenario[name].scaled(wishes.rate, wishes.seconds) for name in wishes.names}
     if wishes.url:
         target.address_of(wishes.url)
@@ -89,55 +98,111 @@ def _check(name: str, scenario: Scenario, book: Book, max_rate: float | None, *,
         raise RefusedError(
             f"{name} sends {scenario.at_once} requests at once, and {most:g} is the most: see --max-rate"
         )
+    planned = sum(phase.requests * stream.repeat for stream in scenario.streams for phase in stream.plan)
+    if planned > safety.most_requests:
+        raise RefusedError(f"{name} sends {planned:.0f} requests, and {safety.most_requests} is the most in one run")
     if scenario.length > safety.longest_seconds:
         raise RefusedError(f"{name} lasts {scenario.length:g} s, and {safety.longest_seconds:g} s is the longest")
 
 
-def conduct(wishes: Wishes, book: Book, scenarios: Mapping[str, Scenario], watcher: Watcher) -> Iterator[Result]:
-    """Run scenario after scenario and yield each result as it is judged.
+def conduct(
+    wishes: Wishes, book: Book, scenarios: Mapping[str, Scenario], watcher: Watcher
+) -> Generator[Result, None, None]:
+    """Run scenario after scenario and yield the result of each attempt as it is judged.
 
-    Raises target.UnreachableError, target.StartError, keys.TooFewKeysError, run.RunError.
+    Raises target.UnreachableError, target.StartError, keys.TooFewKeysError, run.PortError, run.RunError.
     """
-    with _opened(wishes, list(scenarios.values())) as tested:
+    wishes.engine.check_ports()
+    attempts = _attempts(wishes)
+    with _opened(wishes, list(scenarios.values()), attempts) as tested:
         ring = KeyRing(tested, book.laws, fresh=not wishes.url)
+        ring.check(scenarios)
         for name, scenario in scenarios.items():
-            yield _one(name, scenario, book, wishes, tested, ring, watcher)
+            session = _Session(name, scenario, book, wishes, tested, ring, watcher)
+            for attempt in range(1, attempts + 1):
+                last = None
+                for last in session.attempt(attempt):
+                    yield last
+                if last is None or not last.verdict.again:
+                    break
+
+
+def _attempts(wishes: Wishes) -> int:
+    if wishes.engine.ui or wishes.engine.master:
+        return 1
+    usual = ATTEMPTS_HERE if not wishes.url or target.is_here(wishes.url) else 1
+    return wishes.attempts or usual
 
 
 @contextmanager
-def _opened(wishes: Wishes, scenarios: Sequence[Scenario]) -> Iterator[Target]:
+def _opened(wishes: Wishes, scenarios: Sequence[Scenario], attempts: int) -> Iterator[Target]:
     if wishes.url:
         yield target.named_target(wishes.url, wishes.keys)
         return
     suppliers = sum(len(supplier_letters(scenario)) for scenario in scenarios)
-    with target.own_sandbox(max(1, suppliers), wishes.accept_rate) as own:
+    with target.own_sandbox(min(MOST_SUPPLIERS, max(1, attempts * suppliers)), wishes.accept_rate) as own:
         yield own
 
 
-def _one(
-    name: str, scenario: Scenario, book: Book, wishes: Wishes, tested: Target, ring: KeyRing, watcher: Watcher
-) -> Result:
-    callers, gap = ring.take(name, scenario, watcher.pause)
-    seed = wishes.seed if wishes.seed is not None else secrets.randbelow(MOST_SEEDS)
-    plan = Plan(name, scenario, callers, seed, gap)
-    html = _locust_page(wishes.html, name)
-    watcher.begins(name, plan.tickets()[-1].due / 1e9)
-    with (
-        tempfile.TemporaryDirectory(prefix="leadsandbox-load-") as folder,
-        Run(plan, tested.url, wishes.engine, Path(folder), html) as running,
-    ):
-        outcome = running.outcome(watcher.progress)
-        ring.used(callers)
-        verdict = judged(name, scenario, book, outcome.log, outcome.planned, gap)
-        verdict = replace(verdict, figures={**verdict.figures, "processes": outcome.processes})
-        watcher.judged(Result(scenario, verdict, outcome.log))
-        if wishes.engine.ui:
-            watcher.page(f"http://127.0.0.1:{wishes.engine.ui_port}")
-        if html or wishes.engine.ui:
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One scenario, and all that its attempts need."""
+
+    name: str
+    scenario: Scenario
+    book: Book
+    wishes: Wishes
+    tested: Target
+    ring: KeyRing
+    watcher: Watcher
+
+    def attempt(self, number: int) -> Iterator[Result]:
+        """Run the scenario once and yield its result: before Locust has ended, so that nothing can lose it."""
+        self.tested.check()
+        callers, gap = self.ring.take(self.name, self.scenario, self.watcher.pause)
+        plan = Plan(self.name, self.scenario, callers, self._seed(), gap, self.tested.url)
+        html = _locust_page(self.wishes.html, self.name, number)
+        self.watcher.begins(self.name, plan.tickets()[-1].due / 1e9)
+        with (
+            tempfile.TemporaryDirectory(prefix="leadsandbox-load-") as folder,
+            Run(plan, self.wishes.engine, Path(folder), html) as running,
+        ):
+            outcome = running.outcome(self.watcher.progress)
+            self.ring.used(callers)
+            verdict = self._judged(plan, outcome)
+            result = Result(self.scenario, verdict, outcome.log, html.name if html else "", number)
+            self.watcher.judged(result)
+            yield result
+            self._stay(running, html)
+        if verdict.figures["unanswered"]:
+            self.tested.check()
+
+    def _stay(self, running: Run, html: Path | None) -> None:
+        """Wait for Locust's own report; with its page, until somebody has seen enough of it."""
+        if self.wishes.engine.ui:
+            self.watcher.page(f"http://127.0.0.1:{self.wishes.engine.ui_port}")
+            with suppress(KeyboardInterrupt):
+                running.wait()
+        elif html:
             running.wait()
-    return Result(scenario, verdict, outcome.log, html.name if html and html.exists() else "")
+
+    def _seed(self) -> int:
+        return self.wishes.seed if self.wishes.seed is not None else secrets.randbelow(MOST_SEEDS)
+
+    def _judged(self, plan: Plan, outcome: Outcome) -> Verdict:
+        facts = {name: getattr(outcome, name) for name in ("processes", "clock_error", "cpu", "lost")}
+        around = Circumstances(plan.gap, plan.seed, self._takes(plan, outcome), **facts)
+        return judged(self.name, self.scenario, self.book, outcome.log, outcome.planned, around)
+
+    def _takes(self, plan: Plan, outcome: Outcome) -> Callable[[Ticket], bool]:
+        """Return what tells which pings sell: the buyer of our own sandbox, elsewhere the posts that followed."""
+        if self.tested.ours:
+            return target.takers(self.wishes.accept_rate, plan.seed)
+        posted = {record.ticket - outcome.planned for record in outcome.log if record.endpoint == "pingtree-post"}
+        return lambda ticket: ticket.number in posted
 
 
-def _locust_page(html: Path | None, name: str) -> Path | None:
+def _locust_page(html: Path | None, name: str, attempt: int) -> Path | None:
     """Return where Locust's own report goes: beside ours."""
-    return html.with_name(f"{html.stem}-{name}-locust.html") if html else None
+    again = f"-{attempt}" if attempt > 1 else ""
+    return html.with_name(f"{html.stem}-{name}{again}-locust.html") if html else None

@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import requests
 import yaml
 
+from fixtures.leads import fake_lead
 from loadtests.requesting import Source, Supplier
+from loadtests.schedule import Ticket
 
 LOANS = range(1000, 50_001, 500)  # what fixtures/leads.py gives as loan_amount
 _PATIENCE = 10.0
@@ -34,7 +36,7 @@ class TargetError(Exception):
 
 
 class StartError(Exception):
-    """Our own sandbox did not start."""
+    """Our own sandbox did not start, or ended before it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,25 @@ class Target:
     url: str
     suppliers: tuple[Supplier, ...]
     sources: tuple[Source, ...]
+    ours: bool = False
+
+    def check(self) -> None:
+        """Raise UnreachableError when nothing listens there, StartError when that was our own sandbox."""
+        try:
+            socket.create_connection(address_of(self.url), timeout=_PATIENCE).close()
+        except (OSError, UnicodeError) as error:  # UnicodeError of a name that no host can have
+            if self.ours:
+                raise StartError(f"our own sandbox ended while it was tested ({error})") from error
+            raise UnreachableError(f"nothing answers at {self.url}: {error}") from error
+
+
+def least_loan(accept_rate: float) -> int:
+    """Return the smallest loan that a buyer takes who takes about this share of the fake leads."""
+    return LOANS[min(len(LOANS) - 1, round((1 - accept_rate) * len(LOANS)))]
 
 
 def sandbox_document(suppliers: int, accept_rate: float) -> dict[str, Any]:
     """Return a sandbox file: so many suppliers, and a Pingtree source whose buyer takes this share of fake leads."""
-    wanted = LOANS[min(len(LOANS) - 1, round((1 - accept_rate) * len(LOANS)))]
     fields = [
         {"name": "state", "type": "state", "required": ["ping", "post"]},
         {"name": "loan_amount", "type": "number"},
@@ -57,7 +73,7 @@ def sandbox_document(suppliers: int, accept_rate: float) -> dict[str, Any]:
     if accept_rate <= 0:
         taker["persona"] = {"mode": "refuse"}
     elif accept_rate < 1:
-        taker["filters"] = [{"field": "loan_amount", "operator": ">=", "value": wanted}]
+        taker["filters"] = [{"field": "loan_amount", "operator": ">=", "value": least_loan(accept_rate)}]
     source = {"id": "load_source", "link_id": "lnk_load", "fields": fields}
     return {
         "pingtree": {"campaigns": [{"id": "load_campaign", "sources": [source], "buyers": [taker]}]},
@@ -71,6 +87,18 @@ def sandbox_document(suppliers: int, accept_rate: float) -> dict[str, Any]:
     }
 
 
+def takers(accept_rate: float, seed: int) -> Callable[[Ticket], bool]:
+    """Return what tells of a ping of ours whether the buyer of our own sandbox bids; `seed` is that of the plan."""
+    least = least_loan(accept_rate)
+
+    def takes(ticket: Ticket) -> bool:
+        if ticket.endpoint != "pingtree-ping" or accept_rate >= 1:
+            return True
+        return accept_rate > 0 and int(fake_lead("pingtree", seed=seed + ticket.number)["loan_amount"]) >= least
+
+    return takes
+
+
 @contextmanager
 def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
     """Start a sandbox with fresh suppliers, and end it. Raises StartError with what it said."""
@@ -79,17 +107,23 @@ def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
         config.write_text(yaml.safe_dump(sandbox_document(suppliers, accept_rate)), "utf-8")
         said = Path(folder, "stderr")
         options = ["--host", "127.0.0.1", "--port", "0", "--db", ":memory:", "--json", "--config", str(config)]
+        options += ["--until-stdin-ends"]  # which it does when this process is killed
         with (
             said.open("wb") as stderr,
             subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr
+                [sys.executable, "-m", "simulator", "up", *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,  # a Ctrl-C is for us alone: we end it, after the reports
             ) as child,
         ):
             try:
                 line = child.stdout.readline() if child.stdout else b""
                 if not line:
-                    raise StartError(said.read_text("utf-8", "replace").strip() or "the sandbox said nothing")
-                yield target_of(json.loads(line))
+                    why = said.read_text("utf-8", "replace").strip() or "the sandbox said nothing"
+                    raise StartError(f"the sandbox did not start: {why}")
+                yield replace(target_of(json.loads(line)), ours=True)
             finally:
                 child.terminate()
 
@@ -114,11 +148,7 @@ def named_target(url: str, keys: tuple[str, ...]) -> Target:
     Raises UnreachableError when nothing listens there, TargetError.
     """
     url = url.rstrip("/")
-    address = address_of(url)
-    try:
-        socket.create_connection(address, timeout=_PATIENCE).close()
-    except (OSError, UnicodeError) as error:  # of a name that no host can have
-        raise UnreachableError(f"nothing answers at {url}: {error}") from error
+    Target(url, (), ()).check()
     if keys:
         return Target(url, tuple(Supplier(*key.split(",", 2)) for key in keys), ())
     return _welcomed(url)

@@ -63,8 +63,9 @@ class Teller:
         self._results.append(result)
         if self._bar is not None:
             self._bar.stop()
-        word = result.verdict.verdict
-        self._err.print(f"{result.verdict.scenario}: {word}")
+        word = result.verdict.verdict + (f" ({result.verdict.why})" if result.verdict.why else "")
+        attempt = f", attempt {result.attempt}" if result.attempt > 1 else ""
+        self._err.print(f"{result.verdict.scenario}{attempt}: {word}")
 
     def page(self, url: str) -> None:
         self._show()

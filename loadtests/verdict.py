@@ -6,20 +6,37 @@ VIOLATED comes first: what the judge proves holds for a run that is otherwise in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from loadtests import judge
+from loadtests.figures import MS, figures_of
 from loadtests.law import SECOND, Limit
 from loadtests.log import Record
-from loadtests.rehearsal import lawful, rehearse
+from loadtests.rehearsal import always, lawful, rehearse
 from loadtests.scenarios import Book, Pressed, Scenario
-from loadtests.schedule import Follower, tickets
+from loadtests.schedule import Follower, Ticket, tickets
 
 PASS, VIOLATED, INCONCLUSIVE = "PASS", "VIOLATED", "INCONCLUSIVE"
 NOT_PRESSED, GENERATOR_INVALID = "not-pressed", "generator-invalid"
-MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a log does not say of its run. `gap` is that of `schedule.tickets`, `seed` that of its plan.
+
+    `takes` tells of a Pingtree ping whether somebody bids for it. `clock_error` is nanoseconds on either side, `cpu`
+    the seconds of it that the generator used, and `lost` why there is no log.
+    """
+
+    gap: int = 0
+    seed: int = 0
+    takes: Callable[[Ticket], bool] = always
+    processes: int = 1
+    clock_error: int = 0
+    cpu: float = 0.0
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """What a run showed. `again` says of an inconclusive one whether another attempt may show more."""
+
     scenario: str
     verdict: str
     why: str = ""
@@ -57,28 +76,45 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     groups: tuple[Group, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
+    again: bool = False
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def judged(name: str, scenario: Scenario, book: Book, log: Sequence[Record], planned: int, gap: int = 0) -> Verdict:
-    """Return the verdict on a log. `planned` counts the tickets dealt; `gap` is that of `schedule.tickets`."""
+def judged(
+    name: str, scenario: Scenario, book: Book, log: Sequence[Record], planned: int, around: Circumstances | None = None
+) -> Verdict:
+    """Return the verdict on a log. `planned` counts the tickets dealt."""
+    around = around or Circumstances()
+    figures = {**figures_of(log, planned), **_circumstances(around, len(log))}
+    if around.lost:
+        return Verdict(name, INCONCLUSIVE, GENERATOR_INVALID, (around.lost,), figures=figures, again=True)
     grouped = _grouped(log)
+    ideal = _ideal(scenario, book.laws, around)
+    groups = _groups(log, ideal, book.laws)
     findings = tuple(_findings(scenario, book, grouped))
-    predicted = _predicted(scenario, book.laws, gap)
-    groups = tuple(_group(where, records, book.laws, predicted) for where, records in sorted(grouped.items()))
-    figures = figures_of(log, planned)
     broken, short = _invalid(book, figures), _not_pressed(scenario, groups, log)
     if findings:
-        word, why, reasons = VIOLATED, "", tuple(finding.sentence for finding in findings)
-    elif broken:
-        word, why, reasons = INCONCLUSIVE, GENERATOR_INVALID, broken
-    elif short:
-        word, why, reasons = INCONCLUSIVE, NOT_PRESSED, short
-    else:
-        word, why, reasons = PASS, "", ()
-    return Verdict(name, word, why, reasons, findings, groups, figures)
+        reasons = tuple(finding.sentence for finding in findings)
+        return Verdict(name, VIOLATED, "", reasons, findings, groups, figures)
+    if broken:
+        again = figures["unexpected"] <= book.valid.unexpected
+        return Verdict(name, INCONCLUSIVE, GENERATOR_INVALID, broken, (), groups, figures, again)
+    if short:
+        # A plan that is too gentle is so every time.
+        again = not _not_pressed(scenario, _groups(ideal, ideal, book.laws), ideal)
+        return Verdict(name, INCONCLUSIVE, NOT_PRESSED, short, (), groups, figures, again)
+    return Verdict(name, PASS, groups=groups, figures=figures)
+
+
+def _circumstances(around: Circumstances, sent: int) -> dict[str, Any]:
+    return {
+        "processes": around.processes,
+        "clock_error_ms": round(around.clock_error / MS, 3),
+        "cpu_us_per_request": round(around.cpu * 1e6 / sent, 1) if sent else 0.0,
+        "lost": around.lost,
+    }
 
 
 def _grouped(log: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -88,10 +124,15 @@ def _grouped(log: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
     return grouped
 
 
-def _predicted(scenario: Scenario, limits: Mapping[str, Limit], gap: int) -> Counter[tuple[str, str]]:
-    plan = tickets(scenario, gap)
-    log = rehearse(plan, lawful(limits), follower=Follower(scenario, len(plan), seed=0))
-    return Counter((record.key, record.endpoint) for record in log if judge.was_accepted(record))
+def _ideal(scenario: Scenario, limits: Mapping[str, Limit], around: Circumstances) -> list[Record]:
+    """Return the log of the same plan on a perfect network, against a server that keeps the law."""
+    plan = tickets(scenario, around.gap)
+    return rehearse(plan, lawful(limits), follower=Follower(scenario, len(plan), around.seed), takes=around.takes)
+
+
+def _groups(log: Sequence[Record], ideal: Sequence[Record], limits: Mapping[str, Limit]) -> tuple[Group, ...]:
+    predicted = Counter((record.key, record.endpoint) for record in ideal if judge.was_accepted(record))
+    return tuple(_group(where, records, limits, predicted) for where, records in sorted(_grouped(log).items()))
 
 
 def _group(
@@ -172,60 +213,6 @@ def _finding(kind: str, where: tuple[str, str], records: Sequence[Record], sente
     return Finding(kind, *where, round(records[0].send / SECOND, 3), len(records), sentence)
 
 
-def _expected(record: Record) -> bool:
-    if record.status in {0, 429}:  # counted elsewhere
-        return True
-    if not record.key:
-        return record.status == 401
-    return 200 <= record.status < 300
-
-
-def figures_of(log: Sequence[Record], planned: int) -> dict[str, Any]:
-    """Return the figures of a run: counts, rates (requests/s), lateness and latency (milliseconds)."""
-    first = [record for record in log if record.attempt == 0]
-    statuses = Counter(record.status for record in log)
-    unexpected = Counter(record.status for record in log if not _expected(record))
-    return {
-        "planned": planned,
-        "sent": len(log),
-        "unsent": planned - len(first),
-        "accepted": sum(map(judge.was_accepted, log)),
-        "refused": statuses[429],
-        "unanswered": statuses[0],
-        "unexpected": unexpected.total(),
-        "statuses": _by_status(statuses),
-        "unexpected_statuses": _by_status(unexpected),
-        "retried": sum(record.attempt > 0 and record.endpoint != "pingtree-post" for record in log),
-        "seconds": round((max((r.send for r in log), default=0) - min((r.send for r in log), default=0)) / SECOND, 3),
-        "offered_rate_error": _rate_error(first),
-        "lateness_ms": percentiles([(record.send - record.due) / MS for record in log]),
-        "latency_ms": percentiles([(r.receive - r.send) / MS for r in log if not r.unanswered]),
-        "why_unanswered": sorted({record.fault for record in log if record.unanswered})[:3],
-    }
-
-
-def _by_status(counts: Mapping[int, int]) -> dict[str, int]:
-    return {str(status): count for status, count in sorted(counts.items())}
-
-
-def _rate_error(records: Sequence[Record]) -> float:
-    """Return by how much the sent rate differs from the planned one, as a share of it."""
-    if len(records) < 2:
-        return 0.0
-    due, sent = sorted(record.due for record in records), sorted(record.send for record in records)
-    planned, really = due[-1] - due[0], sent[-1] - sent[0]
-    return round(abs(planned / really - 1), 5) if planned and really else 0.0
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    named = {f"p{share}": ordered[round(last * share / 100)] for share in (50, 95, 99)}
-    return {name: round(value, 3) for name, value in (*named.items(), ("max", ordered[-1]))}
-
-
 def _invalid(book: Book, figures: Mapping[str, Any]) -> tuple[str, ...]:
     """Return why the generator was not good enough for the run to say anything."""
     reasons = []
@@ -237,6 +224,9 @@ def _invalid(book: Book, figures: Mapping[str, Any]) -> tuple[str, ...]:
         reasons.append(
             f"requests left late: p99 {lateness:.0f} ms, allowed {most:g} ms; use more connections or processes"
         )
+    if figures["clock_error_ms"] >= book.valid.clock_error_ms:
+        known, most = figures["clock_error_ms"], book.valid.clock_error_ms
+        reasons.append(f"the workers' clocks are known to {known:.1f} ms only, allowed {most:g} ms")
     for name, what in (
         ("unanswered", "requests got no answer"),
         ("unexpected", "answers were neither the endpoint's own nor a 429"),

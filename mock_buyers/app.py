@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from aiohttp import web
 from mock_buyers import answers
 from mock_buyers.answers import Answer
 from mock_buyers.buyer import Call
-from mock_buyers.control import CONTROL_TOKEN, REGISTRY, Handler, allowed, buyer_at, routes
+from mock_buyers.control import CONTROL_TOKEN, REGISTRY, Handler, buyer_at, refusal, routes
 from mock_buyers.journal import Entry, masked, shortened
 from mock_buyers.latency import LONGEST_MS
 from mock_buyers.personas import PersonaError
@@ -45,8 +46,9 @@ def create_app(registry: Registry, control_token: str = "") -> web.Application:
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Word what went wrong as problem details (RFC 9457)."""
     try:
-        if not allowed(request):
-            return _sent(answers.problem(401, "Unauthorized", "The control token is missing or wrong"))
+        if refused := refusal(request):
+            status, why = refused
+            return _sent(answers.problem(status, HTTPStatus(status).phrase, why))
         return await handler(request)
     except web.HTTPException as error:
         response = _sent(answers.problem(error.status, error.reason, error.text or error.reason))

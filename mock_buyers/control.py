@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ REGISTRY = web.AppKey("registry", Registry)
 CONTROL_TOKEN = web.AppKey("control_token", str)
 _ONE = "/__buyers/{platform}/{tenant}/{buyer}"
 _LONGEST_NAME = 200
+_OF_THIS_MACHINE = re.compile(
+    r"(\[[0-9a-f:.]+\]|[0-9]{1,3}(\.[0-9]{1,3}){3}|([^:]*\.)?localhost\.?)(:[0-9]{1,5})?", re.IGNORECASE
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,13 +41,25 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-def allowed(request: web.Request) -> bool:
-    """Whether a control call carries the control token, if this program was given one."""
+def refusal(request: web.Request) -> tuple[int, str] | None:
+    """Return why a control call is refused, None when it is not: by the control token, where there is one.
+
+    Without one, what only a web page's call can have is refused: a name that a name server was asked for, or the
+    origin of another site.
+    """
     token = request.app[CONTROL_TOKEN]
-    if not token or not request.path.startswith("/__buyers"):
-        return True
-    given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-    return hmac.compare_digest(given, f"Bearer {token}".encode())
+    if not request.path.startswith("/__buyers"):
+        return None
+    if token:
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        is_known = hmac.compare_digest(given, f"Bearer {token}".encode())
+        return None if is_known else (401, "The control token is missing or wrong")
+    host, origin = request.headers.get("Host", ""), request.headers.get("Origin", "")
+    if host and not _OF_THIS_MACHINE.fullmatch(host):
+        return 403, f"The control API is not served under the name {host[:80]!r}: use an IP address or localhost"
+    if origin and request.method not in {"GET", "HEAD"} and origin.partition("://")[2].lower() != host.lower():
+        return 403, f"A page of {origin[:80]!r} may not change anything here"
+    return None
 
 
 def json_answer(document: Any, status: int = 200) -> web.Response:

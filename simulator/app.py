@@ -22,17 +22,32 @@ from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
+from simulator.reach import reach
 from simulator.recording import Recorder
 from simulator.reloading import Reloader
 from simulator.settings import Settings
 from simulator.sharing import Sharing
 from simulator.siblings import Siblings
 from simulator.store import Store
-from simulator.tenancy import Others, PersonaError, Tenancy, UnreachableBuyersError, restored
+from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError, restored
 from simulator.tenants import DEFAULT, Tenant, Tenants
 from simulator.triggers.table import Words
-from simulator.web import audit, control, documents, faults, observation, state, vendor_api
+from simulator.watching import Watch
+from simulator.web import (
+    audit,
+    buyers,
+    conformance,
+    control,
+    dashboard,
+    documents,
+    faults,
+    observation,
+    state,
+    streaming,
+    vendor_api,
+)
 from simulator.web import tenancy as tenancy_routes
+from simulator.web.dashboard.parts import Parts
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
 
@@ -43,10 +58,11 @@ def create(settings: Settings) -> Flask:
     Raises ConfigurationError, StoreError or CannotStartError.
     """
     store = Store.open(settings.database)
-    calls = BuyerCalls()
+    calls = BuyerCalls(reach(settings.allow_hosts, [settings.mock_buyers_url]))
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
+    watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
     siblings = Siblings(settings.folder if settings.workers > 1 else "", journals, metrics)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
@@ -59,29 +75,44 @@ def create(settings: Settings) -> Flask:
     if sharing is not None:
         sharing.join()
         exchange.be_sure = sharing.be_sure
-    _take_in(tenancy, _default_tenant(settings, store))
+    _take_in(tenancy, default := _default_tenant(settings, store))
+    _check_hosts(tenancy, default)
     for name, document in store.saved_tenants():
         if name != DEFAULT:
             _take_in(tenancy, restored(name, document))
     app = Flask("leadsandbox", static_folder=None)
     introduce = _introduce(settings, store, tenants)
+    mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, calls)
+    reports = conformance.Reports(settings.conformance_report)
     parts = [
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(tenancy, courier, introduce, partial(_forgotten, recorder, siblings), hub),
         state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, siblings, hub, CONTRACTS),
+        observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
+        streaming.blueprint(tenants, hub, watch),
         audit.blueprint(tenants, siblings, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
+        buyers.blueprint(tenants, store, mock_buyers),
+        conformance.blueprint(reports),
     ]
     reloader = _reloader(settings, tenancy, hub)
+    health = _health(settings, reloader, siblings)
+    pages = Parts(
+        tenancy, store, siblings, CONTRACTS, mock_buyers, reports, introduce, health,
+        token=settings.control_token, version=version("leadsandbox"),
+    )  # fmt: skip
+    dashboard.register(app, pages)
     control.register(
         app,
         parts,
         introduce=introduce,
-        health=lambda: {"boot": settings.boot, "sandbox_file": reloader.outcome if reloader else None},
+        health=health,
         token=settings.control_token,
+        relayed=settings.wire,
+        be_sure=exchange.be_sure,
     )
     vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
+    app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
     on_end_of_process(partial(_end, hub, sharing))
     if sharing is not None:
         sharing.start(tenancy)
@@ -92,7 +123,7 @@ def create(settings: Settings) -> Flask:
 
 
 def _forgotten(recorder: Recorder, siblings: Siblings, tenant: Tenant) -> int:
-    return siblings.requests(tenant.id).clear() + recorder.forget(tenant)
+    return siblings.of(tenant.id).clear() + recorder.forget(tenant)
 
 
 def _end(hub: Hub, sharing: Sharing | None) -> None:
@@ -107,6 +138,14 @@ def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None
     reloader = Reloader(settings.config, tenancy, lambda event: hub.publish("reload", DEFAULT, lambda: event))
     reloader.start()
     return reloader
+
+
+def _health(settings: Settings, reloader: Reloader | None, siblings: Siblings) -> control.Health:
+    return lambda: {
+        "boot": settings.boot,
+        "workers": siblings.count(),
+        "sandbox_file": reloader.outcome if reloader else None,
+    }
 
 
 def _streams(settings: Settings) -> int:
@@ -128,6 +167,13 @@ def _take_in(tenancy: Tenancy, tenant: Tenant) -> None:
         tenancy.introduce(tenant)
     except (PersonaError, UnreachableBuyersError) as error:
         raise CannotStartError(str(error)) from None
+
+
+def _check_hosts(tenancy: Tenancy, tenant: Tenant) -> None:
+    try:
+        tenancy.check_hosts(tenant.accounts)
+    except ForbiddenHostError as error:
+        raise CannotStartError(f"{error}; start it with --allow-host if the sandbox may speak to it") from None
 
 
 def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Callable[[str], dict[str, Any]]:

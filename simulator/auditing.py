@@ -46,17 +46,21 @@ def audit(
     contracts: Mapping[str, Contract],
     chosen: Mapping[str, Severity],
     attempts: Mapping[str, Sequence[Attempt]],
+    *,
+    last: int | None = None,
 ) -> dict[str, Any]:
     """Return the scorecard of a tenant. `attempts` are those at its own receivers, by platform.
 
+    `chosen` severities override those of the sandbox file. `last` grades so many requests of each platform only.
+
     Keys: `tenant`, `requests` (graded), `evicted` (no longer in the journal, so not graded), `summary` (duties by
     outcome) and `platforms`: each {title, requests, duties}, a duty being {duty, outcome, severity, rule, source,
-    basis, advice, exercised, reason, findings}, a finding {duty, severity, detail, rule, source, advice, requests,
-    count}.
+    basis, advice, exercised, overall, reason, findings}, a finding {duty, severity, detail, rule, source, advice,
+    requests, count}.
     """
     size = journal.size()
     platforms = {
-        name: _platform(tenant, journal, contract, contract.duties, chosen, attempts.get(name, ()))
+        name: _platform(tenant, journal, contract, contract.duties, chosen, attempts.get(name, ()), last)
         for name, contract in contracts.items()
         if contract.duties is not None
     }
@@ -77,10 +81,11 @@ def _platform(
     duties: Duties,
     chosen: Mapping[str, Severity],
     attempts: Iterable[Attempt],
+    last: int | None,
 ) -> dict[str, Any]:
     account = tenant.accounts[contract.platform]
-    history = History(contract, duties.dialect, account, entries(journal, contract.platform), attempts)
-    verdicts = grade(duties, history, chosen)
+    history = History(contract, duties.dialect, account, entries(journal, contract.platform, last), attempts)
+    verdicts = grade(duties, history, {**account.severities, **chosen})
     return {
         "title": contract.title,
         "requests": len(history.sent),
@@ -88,9 +93,9 @@ def _platform(
     }
 
 
-def entries(journal: Requests, platform: str) -> Iterator[dict[str, Any]]:
+def entries(journal: Requests, platform: str, last: int | None = None) -> Iterator[dict[str, Any]]:
     """Return what a journal still has of one platform, as duties read it: whether a trigger decided is added."""
-    page = journal.select(Filter(platform=platform), journal.size()["entries"])
+    page = journal.select(Filter(platform=platform), last or journal.size()["entries"])
     return (entry | {"forced": bool(explaining.triggers(entry))} for entry in page.requests)
 
 
@@ -127,6 +132,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "basis": duty.basis.value,
         "advice": duty.advice,
         "exercised": verdict.exercised,
+        "overall": duty.overall,
         "reason": verdict.reason,
         "findings": [_finding(verdict, finding) for finding in verdict.findings],
     }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 import pycurl
+
+from simulator.reach import Reach, host_of
 
 MAX_ANSWER = 64 * 1024
 IDLE_HANDLES = 64  # kept per thread, with their open connections
@@ -47,8 +51,10 @@ _FAILURES = {
 
 
 class _Transfer:
-    def __init__(self, call: Call, handle: pycurl.Curl) -> None:
+    def __init__(self, call: Call, handle: pycurl.Curl, reach: Reach | None) -> None:
         self.handle = handle
+        self._reach, self._url = reach, call.url
+        self._forbidden = ""
         self._parts: list[bytes] = []
         self._size = 0
         # As bytes, without NUL: pycurl raises for what libcurl would only fail to reach, and a buyer may cost no ping.
@@ -63,6 +69,17 @@ class _Transfer:
         handle.setopt(pycurl.HTTPHEADER, ["Expect:", *(f"{name}: {value}" for name, value in call.headers.items())])
         handle.setopt(pycurl.TIMEOUT_MS, max(1, int(call.timeout * 1000)))
         handle.setopt(pycurl.WRITEFUNCTION, self._receive)
+        if reach is not None:
+            handle.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+
+    def _open(self, _purpose: int, address: Any) -> socket.socket | int:
+        """Open the socket of a new connection, if the address that the name was resolved to is allowed."""
+        family, kind, protocol, place = address
+        host = host_of(self._url)
+        if self._reach is None or self._reach.allows(host, str(place[0])):
+            return socket.socket(family, kind, protocol)
+        self._forbidden = f"{host} ({place[0]}) is not this machine, and no --allow-host allows it"
+        return int(pycurl.SOCKET_BAD)
 
     def _receive(self, part: bytes) -> int:
         self._size += len(part)
@@ -74,20 +91,25 @@ class _Transfer:
     def reply(self, code: int, message: str) -> Reply:
         milliseconds = self.handle.getinfo(pycurl.TOTAL_TIME) * 1000
         if code:
+            message = self._forbidden or message
             return Reply(0, b"", milliseconds, _FAILURES.get(code, "broken"), message)
         return Reply(int(self.handle.getinfo(pycurl.RESPONSE_CODE)), b"".join(self._parts), milliseconds)
 
 
 class BuyerCalls:
-    """Sends calls side by side from the calling thread; each thread keeps its own open connections."""
+    """Sends calls side by side from the calling thread; each thread keeps its own open connections.
 
-    def __init__(self) -> None:
+    `reach` says whom it may connect to; None: anybody.
+    """
+
+    def __init__(self, reach: Reach | None = None) -> None:
+        self.reach = reach
         self._local = threading.local()
 
     def send(self, calls: Sequence[Call]) -> list[Reply]:
         """Send all at once; return the replies in the order of the calls, after the slowest or its deadline."""
         multi, idle = self._mine()
-        transfers = [_Transfer(call, idle.pop() if idle else _handle()) for call in calls]
+        transfers = [_Transfer(call, idle.pop() if idle else _handle(), self.reach) for call in calls]
         for transfer in transfers:
             multi.add_handle(transfer.handle)
         _run(multi)

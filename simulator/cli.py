@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -93,8 +93,17 @@ def _server_options(command: F) -> F:
                      help="Bytes that the journal of a tenant keeps."),
         click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
                      help="Keep the field names of leads in the journal, and no values."),
+        click.option("--allow-host", "allow_hosts", multiple=True, envvar="LEADSANDBOX_ALLOW_HOST", show_envvar=True,
+                     help="Host name or network, besides this machine, that buyers and receivers of webhooks may be "
+                     "at. Repeat it, or separate by spaces in the environment; * is every public address."),
+        click.option("--stop-timeout", type=click.FloatRange(1, 600), default=8.0, show_default=True,
+                     envvar="LEADSANDBOX_STOP_TIMEOUT", show_envvar=True,
+                     help="Seconds from SIGTERM or Ctrl-C to the end; requests that came get their answers in them."),
         click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
                      help="Add no header of the sandbox's own to a vendor's answer."),
+        click.option("--conformance-report", type=click.Path(path_type=Path, dir_okay=False),
+                     envvar="LEADSANDBOX_CONFORMANCE_REPORT", show_envvar=True,
+                     help="report.json of `leadsandbox conform` that the dashboard shows; it may be written later."),
         click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
                      help="Bearer token of the control API. Required on any address but loopback; better given by the "
                      "environment, which other users cannot read."),
@@ -137,7 +146,8 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
         except CannotStartError as error:
             _leave(CANNOT_START, f"leadsandbox: {error}")
         finally:
-            programs.stop()
+            if not programs.stop(more["stop_timeout"]):
+                click.echo("ended at once; answers under way were cut", err=True)
 
 
 @main.command()
@@ -183,6 +193,7 @@ def _failures_as_exit_codes() -> Iterator[None]:
 def _settings(config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> Any:
     from simulator.settings import LOOPBACK, Settings, default_database
 
+    _check_hosts(more.get("allow_hosts", ()))
     given = {name: value for name, value in more.items() if value}
     _check_sharing(db, given)
     if redis := given.pop("redis", ""):
@@ -205,6 +216,15 @@ def _check_sharing(db: str, given: dict[str, Any]) -> None:
         raise click.UsageError("--limits-state names a file; a Redis is named by --redis")
     if given.get("redis") and given.get("limits_state"):
         raise click.UsageError("rate limits are kept in one place: give --redis or --limits-state")
+
+
+def _check_hosts(words: Sequence[str]) -> None:
+    from simulator.reach import HostError, reach
+
+    try:
+        reach(words)
+    except HostError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @main.command()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import threading
-import uuid
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -42,6 +43,45 @@ class Dice:
             self.seed = seed
 
 
+_SIZE = 10  # bytes of chance in an identifier
+_POOL = 256  # identifiers' worth of randomness taken from the system at once
+
+
+class _Randomness:
+    """Random bytes of the system, in portions: each call to it lets other threads in, which costs more than it does.
+
+    Safe between threads; a forked process starts with none.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._lock = threading.Lock()
+        self._portions: Iterator[bytes] = iter(())
+
+    def portion(self) -> bytes:
+        with self._lock:
+            found = next(self._portions, None)
+            if found is None:
+                fresh = os.urandom(_SIZE * _POOL)
+                self._portions = (fresh[at : at + _SIZE] for at in range(0, len(fresh), _SIZE))
+                found = next(self._portions)
+            return found
+
+
+_randomness = _Randomness()
+os.register_at_fork(after_in_child=_randomness.forget)
+
+
 def new_id(prefix: str = "") -> str:
-    """Return an identifier that no other process ever made."""
-    return f"{prefix}{uuid.uuid4()}"  # noqa: TID251  the edge itself
+    """Return an identifier that no other process ever made: a UUID of version 7.
+
+    It begins with the machine's time: what is made one after the other lies side by side in an index.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    bits = bytearray(milliseconds.to_bytes(6, "big") + _randomness.portion())
+    bits[6] = bits[6] & 0x0F | 0x70
+    bits[8] = bits[8] & 0x3F | 0x80
+    text = bits.hex()
+    return f"{prefix}{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

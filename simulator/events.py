@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +14,8 @@ import orjson
 MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
+KINDS = ("request", "delivery", "finding", "clock", "fault", "reload")
+EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on
 
 
 class TooManySubscribersError(Exception):
@@ -27,9 +29,10 @@ class TooManySubscribersError(Exception):
 class Subscription:
     """One reader of one tenant's events. A reader that is too slow loses the oldest, and is told how many."""
 
-    def __init__(self, hub: Hub, tenant: str, queue: int) -> None:
+    def __init__(self, hub: Hub, tenant: str, kinds: frozenset[str], queue: int) -> None:
         self._hub = hub
         self.tenant = tenant
+        self.kinds = kinds
         self._changed = threading.Condition()
         self._waiting: deque[bytes] = deque()
         self._queue = queue
@@ -83,15 +86,20 @@ class Hub:
         self._queue = queue
         self._subscriptions: tuple[Subscription, ...] = ()
         self._closed = False
+        self.noticed: Callable[[str], None] = _nobody  # told of a tenant that has new evidence, while it has a reader
 
     @property
     def listening(self) -> int:
         """How many listen."""
         return len(self._subscriptions)
 
-    def subscribe(self, tenant: str) -> Subscription:
+    def wants(self, kind: str, tenant: str) -> bool:
+        """Whether somebody listens to events of this kind."""
+        return any(one.tenant == tenant and kind in one.kinds for one in self._subscriptions)
+
+    def subscribe(self, tenant: str, kinds: Iterable[str] = KINDS) -> Subscription:
         """Return a place to listen from. Raises TooManySubscribersError."""
-        subscription = Subscription(self, tenant, self._queue)
+        subscription = Subscription(self, tenant, frozenset(kinds), self._queue)
         with self._lock:
             if self._closed or len(self._subscriptions) >= self._most:
                 raise TooManySubscribersError(self._most)
@@ -104,11 +112,13 @@ class Hub:
 
     def publish(self, kind: str, tenant: str, tell: Callable[[], Mapping[str, Any]]) -> None:
         """Tell those who listen to this tenant; `tell` is only called when somebody does."""
-        listeners = [one for one in self._subscriptions if one.tenant == tenant]
-        if listeners:
+        readers = [one for one in self._subscriptions if one.tenant == tenant]
+        if listeners := [one for one in readers if kind in one.kinds]:
             event = encoded(kind, tell())
             for listener in listeners:
                 listener.put(event)
+        if readers and kind in EVIDENCE:
+            self.noticed(tenant)
 
     def end(self, tenant: str) -> None:
         """End the streams of a tenant that is no more."""
@@ -122,6 +132,10 @@ class Hub:
             self._closed = True
         for one in self._subscriptions:
             one.end()
+
+
+def _nobody(_tenant: str) -> None:
+    """Take no notice."""
 
 
 def encoded(kind: str, document: Mapping[str, Any]) -> bytes:

@@ -115,7 +115,7 @@ class _Sandbox:
     @contextmanager
     def events(self, tenant: str) -> Iterator[_Events]:
         """Listen; what happens between this and the first read waits. The heartbeat keeps the timeout away."""
-        answer = self._ask("events", {"tenant": tenant}, stream=True)
+        answer = self._ask("events", {"tenant": tenant, "kinds": "request"}, stream=True)
         if answer.status_code >= 400:
             _leave(USAGE if answer.status_code < 500 else FAILED, str(answer.json().get("detail", "")))
         with answer:

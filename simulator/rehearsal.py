@@ -82,6 +82,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a rehearsal goes by: `slow` is how many milliseconds a slow auction takes, a severity is as in `D05:off`."""
+
+    slow: int
+    severity: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """The integrator's command, and how many seconds one run of it may take."""
 
@@ -105,33 +113,37 @@ class Command:
 
 
 def rehearse(
-    server: Server, command: Command, situations: Iterable[Situation], *, slow: int, tell: Callable[[Situation], None]
+    server: Server, command: Command, situations: Iterable[Situation], terms: Terms, tell: Callable[[Situation], None]
 ) -> Iterator[Run]:
     """Run the command once in each situation; ACCEPT is always the first, and the only one if it sends nothing.
 
-    `slow` is how many milliseconds a slow auction takes. `tell` is called before each run.
+    `tell` is called before each run.
     Raises SandboxError, and OSError when the command cannot be run.
     """
+    if terms.severity:
+        server.tenant().audit(severity=terms.severity)  # a wrong one is refused before anything is run
     tell(ACCEPT)
-    first = _run(server, command, ACCEPT, {})
+    first = _run(server, command, ACCEPT, {}, terms)
     used = frozenset((entry["platform"], entry["operation"]) for entry in first.log)
     yield first
     for situation in situations if first.requests else ():
-        faults = dict(_faults(situation, used, slow))
+        faults = dict(_faults(situation, used, terms.slow))
         if situation is not ACCEPT and not faults:
             yield Run(situation, skipped=True)
         elif situation is not ACCEPT:
             tell(situation)
-            yield _run(server, command, situation, faults)
+            yield _run(server, command, situation, faults, terms)
 
 
-def _run(server: Server, command: Command, situation: Situation, faults: Mapping[tuple[str, str], str]) -> Run:
+def _run(
+    server: Server, command: Command, situation: Situation, faults: Mapping[tuple[str, str], str], terms: Terms
+) -> Run:
     tenant = server.new_tenant()
     try:
         for (platform, operation), word in faults.items():
             tenant.trigger(word, platform=platform, operation=operation, count=situation.count)
         code = command.run({**tenant.environment(), "LEADSANDBOX_SITUATION": situation.name})
-        return Run(situation, code, tenant.audit(), list(tenant.requests))
+        return Run(situation, code, tenant.audit(severity=terms.severity), list(tenant.requests))
     finally:
         tenant.delete()
 

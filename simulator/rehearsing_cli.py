@@ -29,6 +29,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
               help="Base URL of a running sandbox. Default: one is started.")  # fmt: skip
 @click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
               help="Its control token, if it asks for one.")  # fmt: skip
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
+              help="Sandbox file of the sandbox that is started.")  # fmt: skip
 @click.option("--situation", "names", multiple=True, help="Only this one, after accept. May be given again.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True,
               help="Seconds that one run may take.")  # fmt: skip
@@ -37,6 +39,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--fail-on", type=click.Choice(["fail", "warn"]), default="fail", show_default=True,
               help="The least severe outcome that fails.")  # fmt: skip
 @click.option("--require", default="", metavar="D10,D42", help="Duties that must have been seen; not seen fails.")
+@click.option("--severity", multiple=True, metavar="D05:off",
+              help="Another severity of a duty: fail, warn, info or off. May be given again.")  # fmt: skip
 @click.option("--junit", type=_FILE, help="Write the scorecard as JUnit XML to this file.")
 @click.option("--json", "json_file", type=_FILE, help="Write the scorecard as JSON to this file.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -44,11 +48,13 @@ def rehearse(
     *,
     url: str | None,
     control_token: str,
+    config: Path | None,
     names: tuple[str, ...],
     timeout: float,
     slow: int,
     fail_on: str,
     require: str,
+    severity: tuple[str, ...],
     junit: Path | None,
     json_file: Path | None,
     command: tuple[str, ...],
@@ -62,16 +68,16 @@ def rehearse(
     Fails when a duty is broken, when the run that should be accepted exits with another code than 0, or when a run
     takes too long. COMMAND's output goes to stderr, the scorecard to stdout.
     """
-    from simulator.rehearsal import Command
+    from simulator.rehearsal import Command, Terms
     from simulator.rehearsal import rehearse as runs_of
     from simulator.testing import SandboxError
 
     chosen, required = _chosen(names), [name.strip() for name in require.split(",") if name.strip()]
     try:
-        with _server(url, control_token) as server:
-            runs = list(runs_of(server, Command(command, timeout), chosen, slow=slow, tell=_announce))
+        with _server(url, control_token, config) as server:
+            runs = list(runs_of(server, Command(command, timeout), chosen, Terms(slow, severity), _announce))
     except SandboxError as error:
-        _leave(UNREACHABLE if error.status == 0 else FAILED, str(error))
+        _leave({0: UNREACHABLE, 400: USAGE}.get(error.status, FAILED), str(error))
     except OSError as error:
         _leave(USAGE, f"cannot run {command[0]}: {error.strerror}")
     _report(runs, fail_on, required, junit, json_file)
@@ -87,14 +93,16 @@ def _chosen(names: Sequence[str]) -> list[Situation]:
 
 
 @contextlib.contextmanager
-def _server(url: str | None, control_token: str) -> Iterator[Server]:
+def _server(url: str | None, control_token: str, config: Path | None) -> Iterator[Server]:
     from simulator.testing import Server, StartError, started
 
+    if url and config:
+        raise click.UsageError("--config is for a sandbox that is started; that of --url has its own file")
     if url:
         yield Server(url, control_token)
         return
     try:
-        with started() as server:
+        with started(*(["--config", str(config)] if config else [])) as server:
             yield server
     except StartError as error:
         _leave(CANNOT_START, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import os
@@ -25,7 +26,9 @@ from simulator.settings import Settings
 from simulator.store import Store, StoreUnavailableError
 
 RETRY = 0.5  # seconds between tries of a worker that finds no database
-KILL_AFTER = 1  # seconds; what a request has not committed by then, nobody was told of
+NEVER = 24 * 3600 * 1000  # milliseconds
+SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
+KILL_AFTER = 1  # seconds behind the relay, which waited for the answers before
 
 
 def serve(settings: Settings, parent_fd: int | None = None) -> None:
@@ -35,6 +38,7 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     """
     from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
@@ -48,7 +52,7 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         address=settings.host,
         port=settings.port,
         uds=Path(settings.socket_path) if settings.wire else None,
-        http=HTTPModes.http1 if settings.wire else HTTPModes.auto,  # the relay reads HTTP/1
+        http=HTTPModes.http1,
         interface=Interfaces.WSGI,
         workers=settings.workers,
         respawn_failed_workers=settings.workers > 1,
@@ -56,7 +60,9 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         blocking_threads_idle_timeout=600,
         log_level=LogLevels.warning,
         websockets=False,
-        workers_kill_timeout=KILL_AFTER,
+        workers_kill_timeout=KILL_AFTER if settings.wire else max(int(settings.grace), 1),
+        # The relay has deadlines of its own, and would lose the request that it sends while the server hangs up.
+        http1_settings=HTTP1Settings(header_read_timeout=NEVER if settings.wire else SILENCE),
     )
     server.on_startup(partial(_end_with_parent, parent_fd))
     try:
@@ -86,12 +92,20 @@ def _load(settings: Settings, starts: Any) -> Any:
     if again:
         print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201
     try:
-        return _created(settings, patient=again)
+        return _settled(_created(settings, patient=again))
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
         os.kill(os.getppid(), signal.SIGTERM)
         os._exit(3)
+
+
+def _settled(app: Any) -> Any:
+    """Keep the collector from walking over the application again and again; a request leaves it little to find."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+    return app
 
 
 def _created(settings: Settings, *, patient: bool) -> Any:

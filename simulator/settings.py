@@ -21,11 +21,15 @@ class Settings:
     `workers` is how many processes serve. `folder` is theirs alone: there they find each other, and share rate limits
     where `limits_state` names no other place.
 
+    `allow_hosts` are the words of `--allow-host`, which `reach.py` reads.
+
+    `stop_timeout` is seconds from the signal to the end, whatever is under way.
+
     `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
     host and port are the public address in either case.
 
     `strict` leaves the sandbox's own headers out of the vendors' answers. `journal_entries` and `journal_bytes` bound
-    the journal of each tenant.
+    the journal of each tenant. `conformance_report` is a report.json that the dashboard shows; it may appear later.
     `boot` is a nonce that only this start knows, for telling it from another server on the same port.
     """
 
@@ -39,19 +43,23 @@ class Settings:
     folder: str = ""
     limits_state: str = ""
     control_token: str = ""
+    allow_hosts: tuple[str, ...] = ()
+    stop_timeout: float = 8.0
     direct: bool = False
     socket_path: str = ""
     journal_entries: int = 10_000
     journal_bytes: int = 32 * 1024 * 1024
     mask_bodies: bool = False
     strict: bool = False
+    conformance_report: Path | None = None
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
         """Return the settings that `to_json` wrote."""
         document = json.loads(text)
-        return cls(**{**document, "config": Path(document["config"]) if document["config"] else None})
+        paths = {name: Path(document[name]) if document[name] else None for name in ("config", "conformance_report")}
+        return cls(**{**document, **paths, "allow_hosts": tuple(document["allow_hosts"])})
 
     def to_json(self) -> str:
         """Return everything as one line."""
@@ -66,6 +74,11 @@ class Settings:
     def shared_limits(self) -> str:
         """Where rate limits are kept: "" for this process alone."""
         return self.limits_state or (f"{self.folder}/limits" if self.workers > 1 else "")
+
+    @property
+    def grace(self) -> float:
+        """Seconds of the stop timeout in which answers may still leave; the rest is for the programs' own ends."""
+        return max(self.stop_timeout - 2.0, self.stop_timeout / 2)
 
     @property
     def base_url(self) -> str:

@@ -21,7 +21,6 @@ from simulator.journal import (
     Journals,
     Merged,
     Page,
-    Part,
     Requests,
     UnknownRequestError,
 )
@@ -50,6 +49,13 @@ class _Remote:
 
     def select(self, wanted: Filter, limit: int, after: str = "") -> Page:
         return self._asked(Page((), ""), "select", wanted, limit, after)
+
+    @property
+    def newest(self) -> int:
+        return self._asked(0, "newest")
+
+    def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]:
+        return Merged([self]).newest_first(wanted)
 
     def find(self, request_id: str) -> dict[str, Any]:
         try:
@@ -92,10 +98,14 @@ class Siblings:
             listener = Listener(str(self._folder / self._own), "AF_UNIX", backlog=64)
             threading.Thread(target=self._listen, args=(listener,), name="siblings", daemon=True).start()
 
-    def requests(self, tenant: str) -> Requests:
+    def count(self) -> int:
+        """Return how many workers there are, this one included."""
+        return 1 + len(list(self._others()))
+
+    def of(self, tenant: str) -> Requests:
         """Return what all workers keep of a tenant's requests."""
         own = self._journals.of(tenant)
-        others: list[Part] = []
+        others: list[Requests] = []
         for path in self._others():
             with contextlib.suppress(GoneError):
                 if name := _raised(_ask(path, tenant, "name")):
@@ -140,6 +150,7 @@ class Siblings:
     def _answer(self, tenant: str, method: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         plain: dict[str, Callable[..., Any]] = {
             "name": lambda: journal.name if (journal := self._journals.known(tenant)) else "",
+            "newest": lambda: journal.newest if (journal := self._journals.known(tenant)) else 0,
             "keeping": self._journals.keeping,
             "metrics": self._metrics.text,
         }

@@ -23,7 +23,6 @@ from simulator.folders import PrivateFolder
 from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
-GRACE = 3.0  # seconds that a program has to end
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
 _AFTER = "what was acknowledged is in the database: start the sandbox again"
 KEPT = 200  # lines of stderr that explain a start that failed
@@ -116,7 +115,7 @@ class Supervisor:
         """Hand the public socket to the relay: what comes before the simulator is ready waits there."""
         with public:
             fd, upstream = public.fileno(), f"unix:{settings.socket_path}"
-            self._start_beside("relay", ["simulator.wire", "--upstream", upstream], fd)
+            self._start_beside("relay", ["simulator.wire", "--upstream", upstream, "--grace", str(settings.grace)], fd)
 
     def start_mock_buyers(self, host: str) -> str:
         """Start the mock buyers on a free port of `host`; return their URL, which takes connections at once."""
@@ -162,7 +161,7 @@ class Supervisor:
                 time.sleep(0.02)  # asked now, the relay would wait, and nobody would see that the simulator ended
                 continue
             [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
-            if health.status == 200 and orjson.loads(health.body).get("boot") == settings.boot:
+            if health.status == 200 and _all_serve(orjson.loads(health.body), settings):
                 headers = {"Authorization": f"Bearer {settings.control_token}"} if settings.control_token else {}
                 [welcome] = self._calls.send([Call(f"{url}/welcome", b"", headers, 5.0, "GET")])
                 document: dict[str, Any] = orjson.loads(welcome.body)
@@ -185,16 +184,29 @@ class Supervisor:
             self.raise_if_ended()
             time.sleep(0.2)
 
-    def stop(self) -> None:
-        """End the relay first, so that answers under way arrive, and the receivers of the last webhooks last."""
-        for child in reversed(self.children):
-            if child.process.poll() is None:
-                child.process.send_signal(signal.SIGTERM)
+    def stop(self, seconds: float) -> bool:
+        """End the programs within so many seconds; return whether they had that time.
+
+        The relay goes first, once it has passed on the answers under way, and the receivers of the last webhooks last.
+        A second Ctrl-C or SIGTERM ends all at once.
+        """
+        ends = time.monotonic() + seconds
+        try:
+            for child in reversed(self.children):
+                child.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.process.wait(GRACE)
-                if child.process.poll() is None:
-                    child.process.kill()
-                    child.process.wait()
+                    child.process.wait(max(ends - time.monotonic(), 0))
+        except KeyboardInterrupt:
+            return False
+        else:
+            return True
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
+        for child in self.children:
+            child.process.kill()  # does nothing to one that has ended
+            child.process.wait()
         self.children.clear()
         if self._folder is not None:
             self._folder.remove()
@@ -206,6 +218,11 @@ def _how(code: int) -> str:
     if code >= 0:
         return f"ended unexpectedly, with exit code {code}"
     return f"ended unexpectedly, by signal {-code}"
+
+
+def _all_serve(health: dict[str, Any], settings: Settings) -> bool:
+    """Whether this is the sandbox that was started, with every worker of it: connections go to those that listen."""
+    return health.get("boot") == settings.boot and health.get("workers", 0) >= settings.workers
 
 
 def end_with_stdin() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,11 @@ from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.configuration.loading import read
 from simulator.configuration.model import Sandbox, findings
+from simulator.contract.account import Account
 from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice, new_id
+from simulator.reach import host_of
+from simulator.routing.model import Buyer
 from simulator.store import Store
 from simulator.tenants import DEFAULT, Tenant, Tenants
 
@@ -29,6 +32,10 @@ log = logging.getLogger(__name__)
 
 class PersonaError(ValueError):
     """The mock buyers will not play a buyer of the sandbox file."""
+
+
+class ForbiddenHostError(ValueError):
+    """A buyer or a receiver of webhooks is where the sandbox may not connect to."""
 
 
 class UnreachableBuyersError(Exception):
@@ -66,25 +73,29 @@ class Tenancy:
     changed: Callable[[], None]
     others: Others = field(default_factory=Others)
 
-    def create(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
-        """Make a tenant from a sandbox document, or from the built-in one; its state starts empty.
+    def create(
+        self, name: str, document: Mapping[str, Any] | None, seed: int | None, like: Tenant | None = None
+    ) -> Tenant:
+        """Make a tenant from a sandbox document, from another's, or from the built-in one; its state starts empty.
 
-        Raises ConfigurationError, PersonaError, TooManyTenantsError; KeyError when the name is taken.
+        Raises ConfigurationError, PersonaError, ForbiddenHostError, TooManyTenantsError; KeyError for a taken name;
+        ValueError when a file that the other's names cannot be copied.
         """
         # One simulator at a time, and knowing all tenants: or two could take the same name.
         with self.store.alone(_MAKING):
             self.others.catch_up()
-            return self._created(name, document, seed)
+            return self._created(name, document, seed, like)
 
-    def _created(self, name: str, document: Mapping[str, Any] | None, seed: int | None) -> Tenant:
+    def _created(self, name: str, document: Mapping[str, Any] | None, seed: int | None, like: Tenant | None) -> Tenant:
         if len(list(self.tenants)) >= MOST_TENANTS:
             raise TooManyTenantsError(f"there are {MOST_TENANTS} tenants; delete some")
-        name = name or f"t{new_id()[:8]}"
-        sandbox = built_in() if document is None else posted(document)
+        name = name or f"t{new_id()[-8:]}"
+        sandbox = copied(like) if like else built_in() if document is None else posted(document)
         clock = Clock()
         tenant = Tenant(name, sandbox, clock.now(), clock, Dice(seed), sandboxes.no_files)
         self.tenants.add(tenant)
         try:
+            self.check_hosts(tenant.accounts)
             self.introduce(tenant)
         except Exception:
             self.tenants.remove(name)
@@ -151,6 +162,7 @@ class Tenancy:
         before = (tenant.sandbox, tenant.read_file)
         tenant.sandbox, tenant.read_file = sandbox, read_file
         try:
+            self.check_hosts(self.tenants.accounts(tenant))
             self.introduce(tenant)
             self.tenants.add(tenant)
         except Exception:
@@ -158,6 +170,15 @@ class Tenancy:
             self.introduce(tenant)  # some of its buyers may have been told already
             raise
         self.changed()
+
+    def check_hosts(self, accounts: Mapping[str, Account]) -> None:
+        """Raise ForbiddenHostError for an address that no connection would be opened to, whatever it resolves to."""
+        for account in accounts.values():
+            for buyer in account.buyers.values():
+                for url in _urls(buyer):
+                    host = host_of(url)
+                    if url and self.calls.reach is not None and not self.calls.reach.may_allow(host):
+                        raise ForbiddenHostError(f"buyer {buyer.id} is at {host!r}, which is not this machine")
 
     def snapshots(self, tenant: Tenant) -> list[str]:
         return [item.name for item in self.store.snapshots(tenant.id)]
@@ -248,6 +269,13 @@ def _is_another(tenant: Tenant, document: Mapping[str, Any] | None) -> bool:
     return tenant.id != DEFAULT and (document is None or document["since"] != tenant.since.isoformat())
 
 
+def _urls(buyer: Buyer) -> Iterator[str]:
+    if buyer.endpoint is not None:
+        yield from (buyer.endpoint.ping_url, buyer.endpoint.post_url)
+    if buyer.webhook is not None:
+        yield buyer.webhook.url
+
+
 _built_in: list[Sandbox] = []
 
 
@@ -261,6 +289,25 @@ def built_in() -> Sandbox:
 def posted(document: Mapping[str, Any]) -> Sandbox:
     """Read a sandbox that came as JSON, which is YAML too. Raises ConfigurationError."""
     return read(orjson.dumps(document).decode(), name="sandbox", model=Sandbox, checks=findings)
+
+
+def copied(tenant: Tenant) -> Sandbox:
+    """Return a tenant's sandbox with what it names files for in it: a copy outlives them. Raises ValueError."""
+    document = tenant.sandbox.model_dump(mode="json", by_alias=True)
+    lists = [item for item in _below(document) if item.get("csv_file")]
+    for item in lists:
+        if item["csv"]:
+            raise ValueError("a suppression list that has both csv and csv_file cannot be copied; make it two lists")
+        item["csv"], item["csv_file"] = tenant.read_file(item["csv_file"]), ""
+    return posted(document) if lists else tenant.sandbox
+
+
+def _below(document: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(document, dict):
+        yield document
+    inside = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    for item in inside:
+        yield from _below(item)
 
 
 def restored(name: str, document: Mapping[str, Any]) -> Tenant:

@@ -68,7 +68,7 @@ class Tenants:
         """
         around = tenant.surroundings(self._mock_buyers_url, self._generations)
         tenant.generations = around.generations
-        tenant.accounts = {name: section.account(around) for name, section in sections(tenant.sandbox)}
+        tenant.accounts = _accounts(tenant, around)
         with self._lock:
             if tenant.presence.is_closed or self._tenants.get(tenant.id, tenant) is not tenant:
                 raise KeyError(tenant.id)
@@ -88,6 +88,10 @@ class Tenants:
             return False
         self.add(tenant)
         return True
+
+    def accounts(self, tenant: Tenant) -> dict[str, Account]:
+        """Return what the tenant's file makes of it now."""
+        return _accounts(tenant, tenant.surroundings(self._mock_buyers_url, self._generations))
 
     def remove(self, tenant_id: str) -> None:
         with self._lock:
@@ -130,3 +134,7 @@ def sections(sandbox: Sandbox) -> Iterator[tuple[str, PlatformSection]]:
 
 def _digest(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
+
+
+def _accounts(tenant: Tenant, around: Surroundings) -> dict[str, Account]:
+    return {name: section.account(around) for name, section in sections(tenant.sandbox)}

@@ -21,6 +21,7 @@ from simulator.tenants import Tenant, Tenants
 TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
+GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 0.5  # seconds that what is on its way has at the end
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
@@ -152,7 +153,8 @@ class Courier:
                     self._look_after(name)
             except StoreError:
                 log.exception("the outbox could not be read; trying again")
-            self._wake.wait(IDLE)
+            if self._wake.wait(IDLE):
+                self._stopped.wait(GATHERING)
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""

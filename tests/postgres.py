@@ -40,12 +40,20 @@ class Postgres:
     folder: Path
     user: str | None
     process: subprocess.Popen[bytes] | None = None
+    reused: str = ""
 
     def database(self) -> str:
         """Make an empty database; return its URL."""
         name = f"sandbox_{next(_numbers)}"
         self.run("psql", "-q", "-d", "postgres", "-c", f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def emptied(self) -> str:
+        """Return the URL of a database that every call empties: quicker than one more, for one test at a time."""
+        if not self.reused:
+            self.reused = self.database()
+        self.query(self.reused, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        return self.reused
 
     def url(self, name: str) -> str:
         return f"postgresql://sandbox@/{name}?host={self.folder}"

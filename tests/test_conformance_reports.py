@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,29 +27,10 @@ from conformance.results import (
     Verdict,
     Why,
 )
-from tests.programs import program
+from tests.browsing import browser
 
 pytestmark = pytest.mark.long
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-pipe",
-    "--window-size=1280,1400",
-)
-PLACING = """
-import fcntl, os, sys
-high = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 50) for number in sys.argv[1:3]]
-for place, number in zip((3, 4), high):
-    os.dup2(number, place)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
 HOSTILE = """</pre><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted" 'too'"""
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.secret-token.signature"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -258,89 +234,6 @@ def test_a_report_with_a_self_test_keeps_the_schema(run: RunResult, tmp_path: Pa
     assert diff.load(tmp_path / "report.json")["self_test"]["killed"] == 1
 
 
-class Browser:
-    """Chromium over its debugging pipe: what the page says of itself, and what it complains about."""
-
-    def __init__(self, reading: int, writing: int) -> None:
-        self._reading, self._writing, self._number, self._left = reading, writing, 0, b""
-        self.events: list[dict[str, Any]] = []
-        self._session = ""
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._writing, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                found: dict[str, Any] = answer["result"]
-                return found
-            self.events.append(answer)
-
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self._left:
-            part = os.read(self._reading, 65536)
-            assert part, "the browser is gone"
-            self._left += part
-        message, _, self._left = self._left.partition(b"\0")
-        found: dict[str, Any] = json.loads(message)
-        return found
-
-    def open(self, path: Path, *, scripts: bool = True) -> None:
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Runtime", "Log", "Network", "Page"):
-            self.call(f"{domain}.enable")
-        self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.call("Page.navigate", url=path.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
-
-    def says(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def complaints(self) -> list[Any]:
-        methods = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
-        return [event["params"] for event in self.events if event.get("method") in methods]
-
-    def fetched(self) -> list[str]:
-        sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
-        return [event["params"]["request"]["url"] for event in sent]
-
-
-@contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
-    """Start Chromium without network chatter, with the pipes where it looks for them: as descriptors 3 and 4."""
-    theirs, ours = os.pipe(), os.pipe()
-    descriptors = (theirs[0], ours[1])
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            PLACING,
-            *map(str, descriptors),
-            program(*CHROMIUM),
-            *FLAGS,
-            f"--user-data-dir={profile}",
-        ],
-        pass_fds=descriptors,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(theirs[0])
-    os.close(ours[1])
-    try:
-        yield Browser(ours[0], theirs[1])
-    finally:
-        process.terminate()
-        process.wait(30)
-        os.close(ours[0])
-        os.close(theirs[1])
-
-
 VISIBLE = "[...document.querySelectorAll('details.row')].filter(item => item.getBoundingClientRect().height > 0).length"
 
 
@@ -349,7 +242,7 @@ def test_a_real_browser_shows_the_matrix_without_network_and_without_a_script_er
 ) -> None:
     page.write(proved(run), tmp_path / "report.html")
     with browser(tmp_path / "profile") as chromium:
-        chromium.open(tmp_path / "report.html")
+        chromium.open((tmp_path / "report.html").as_uri())
         assert chromium.says("document.documentElement.classList.contains('scripted')")
         assert chromium.says(VISIBLE) == 4
         assert chromium.says("document.querySelector('#ROW-PASS .mark.yes').getBoundingClientRect().height") > 0
@@ -364,7 +257,7 @@ def test_a_real_browser_filters_by_verdict_and_word_and_switches_to_dark(run: Ru
     page.write(run, tmp_path / "report.html")
     ground = "getComputedStyle(document.body).backgroundColor"
     with browser(tmp_path / "profile") as chromium:
-        chromium.open(tmp_path / "report.html")
+        chromium.open((tmp_path / "report.html").as_uri())
         chromium.says("""document.querySelector('button[data-filter="FAIL"]').click()""")
         assert chromium.says(VISIBLE) == 1
         chromium.says("""document.querySelector('button[data-filter="INCONCLUSIVE"]').click()""")
@@ -381,7 +274,7 @@ def test_a_real_browser_filters_by_verdict_and_word_and_switches_to_dark(run: Ru
 def test_a_real_browser_shows_everything_with_scripts_off(run: RunResult, tmp_path: Path) -> None:
     page.write(run, tmp_path / "report.html")
     with browser(tmp_path / "profile") as chromium:
-        chromium.open(tmp_path / "report.html", scripts=False)
+        chromium.open((tmp_path / "report.html").as_uri(), scripts=False)
         nodes = chromium.call("DOMSnapshot.captureSnapshot", computedStyles=["display"])
         text = " ".join(nodes["strings"])
         for word in ("ROW-PASS", "ROW-OPEN", "The documented sentence of ROW-FAIL.", "A story"):
@@ -399,7 +292,7 @@ def test_a_run_against_the_sandbox_makes_a_page_that_a_browser_likes(tmp_path: P
     ended = CliRunner().invoke(conform, ["--only", "PT-PING", "--quiet", "--html", str(tmp_path / "report.html")])
     assert ended.exit_code == 0, ended.output
     with browser(tmp_path / "profile") as chromium:
-        chromium.open(tmp_path / "report.html")
+        chromium.open((tmp_path / "report.html").as_uri())
         asked = len(session.questions())
         assert 94 < chromium.says(VISIBLE) < 94 + asked
         assert chromium.complaints() == []

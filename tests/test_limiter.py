@@ -523,6 +523,24 @@ def test_a_file_that_was_removed_or_replaced_is_an_error(tmp_path: Path) -> None
         limiter.ask("a", LOOKUP)
 
 
+def test_a_file_that_is_replaced_between_two_requests_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "limits"
+    limiter = SharedLimiter.open(str(path))
+    limiter.ask("a", LOOKUP)
+    path.rename(tmp_path / "moved")
+    SharedLimiter.open(str(path)).close()
+    wait_until(lambda: _is_unavailable(limiter), "the limiter looks at the path again")
+    assert _is_unavailable(limiter)
+
+
+def _is_unavailable(limiter: SharedLimiter) -> bool:
+    try:
+        limiter.ask("a", LOOKUP)
+    except LimiterUnavailableError:
+        return True
+    return False
+
+
 # Cells of a key after two requests: which copy counts, and that copy's debt, moment and count.
 DAMAGE = [(0, 2), (0, -1), (0, 2**62), (2, -1), (2, 2**62), (3, -1), (4, -1), (4, 2**63 - 1)]
 
@@ -558,6 +576,29 @@ def test_whatever_the_cells_hold_there_is_an_answer_or_a_limiter_error(values: l
 
 
 # Redis
+
+
+@pytest.mark.parametrize("back", [0.5, 3600])
+@pytest.mark.parametrize("asked_between", [0, 3])
+def test_the_wait_is_true_although_the_clock_of_redis_was_set_back(
+    redis_url: str, back: float, asked_between: int
+) -> None:
+    clock = Hand()
+    clock.move(10_000)
+    limiter = RedisLimiter.connect(redis_url, lambda: clock.now // 1000)
+    key = f"set back {back} {asked_between}"
+    assert [limiter.ask(key, LOOKUP) == 0 for _ in range(40)].count(True) == 20
+    clock.move(-back)
+    wait = limiter.ask(key, LOOKUP)
+    assert wait == SECOND
+    for _ in range(asked_between):  # refused requests change nothing, and time goes on
+        clock.move(0.25)
+        wait -= SECOND // 4
+        assert limiter.ask(key, LOOKUP) == wait
+    clock.now += wait - 1000
+    assert limiter.ask(key, LOOKUP) == 1000
+    clock.now += 1000
+    assert [limiter.ask(key, LOOKUP) == 0 for _ in range(40)].count(True) == 20
 
 
 class OutOfReachError(Exception):

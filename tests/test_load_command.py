@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,114 +18,9 @@ from loadtests.law import SECOND, Limit
 from loadtests.rehearsal import Limiter, Reply, lawful
 from loadtests.requesting import Supplier
 from loadtests.schedule import Ticket
+from tests.load_server import BOOK, LIMITS, Server, load, serving
 
 pytestmark = pytest.mark.long
-
-BOOK = """
-[limits]
-lookup = {rate = 10, burst = 20, seconds = 5}
-ingest = {rate = 100, burst = 200, seconds = 10}
-[scenario.short]
-title = "forty at once"
-checks = ["retry-after", "carriers"]
-streams = [{endpoint = "lookup", key = "a", plan = [{count = 40}], pressed = {ceiling = 2, refused = 10}}]
-[scenario.gentle]
-title = "too little to show anything"
-streams = [{endpoint = "lookup", key = "a", plan = [{rate = 5, seconds = 1}], pressed = {bucket = 4}}]
-[scenario.both]
-title = "two endpoints, a rate, and leads"
-streams = [
-  {endpoint = "ingest", key = "a", plan = [{rate = 100, seconds = 3}]},
-  {endpoint = "lookup", key = "b", plan = [{rate = 15, seconds = 3}], retry = "each", retries = 1},
-]
-[scenario.apart]
-title = "two parts that may share one key"
-independent = true
-streams = [
-  {endpoint = "lookup", key = "a", plan = [{count = 3}]},
-  {endpoint = "lookup", key = "b", plan = [{count = 3}]},
-]
-"""
-# Every server of these tests is new, so that nobody can have used its keys before: no need to wait for them.
-PROGRAM = """
-from loadtests.cli import load
-from loadtests.telling import Teller
-Teller.pause = lambda *_: None
-load()
-"""
-LIMITS = {"lookup": Limit(10, 20, 5), "ingest": Limit(100, 200, 10)}
-
-
-class Server(ThreadingHTTPServer):
-    """A stand-in for a vendor: supplier keys `k0` to `k9`, and the limiter that it is given."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, limiter: Limiter) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.limiter = limiter
-        self.lock = threading.Lock()
-        self.seen: list[tuple[str, str, str]] = []
-        self.answer_as = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def decide(self, key: str, endpoint: str, body: str) -> Reply:
-        with self.lock:
-            self.seen.append((key, endpoint, body))
-            if self.answer_as:
-                return Reply(self.answer_as)
-            return self.limiter(Ticket(0, 0, 0, endpoint, key), time.monotonic_ns())
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:
-        if self.path == "/__sandbox/welcome":
-            suppliers = [{"id": f"s{n}", "campaigns": ["c"], "credentials": {"api_key": f"k{n}"}} for n in range(10)]
-            self._send(Reply(200), {"platforms": {"leaddistro": {"suppliers": suppliers}}})
-        else:
-            self._decided("lookup", self.path)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self._decided(self.path.rpartition("/")[2], body)
-
-    def _decided(self, endpoint: str, body: str) -> None:
-        reply = self.server.decide(self.headers.get("x-api-key", ""), endpoint, body)
-        refusal = {"error": "rate_limited", "message": "slower", "retry_after": int(reply.carriers[2] or 0)}
-        self._send(reply, refusal if reply.status == 429 else {"status": "ok"})
-
-    def _send(self, reply: Reply, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(reply.status)
-        for name, value in zip(("Retry-After", "retry_after"), reply.carriers, strict=False):
-            if value:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-
-@contextmanager
-def serving(limiter: Limiter) -> Iterator[Server]:
-    server = Server(limiter)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
@@ -138,11 +28,6 @@ def book(tmp_path: Path) -> Path:
     path = tmp_path / "book.toml"
     path.write_text(BOOK)
     return path
-
-
-def load(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
 
 def run(server: Server, book: Path, name: str, *more: str) -> tuple[int, dict[str, Any], str]:
@@ -216,10 +101,22 @@ def test_answers_that_are_not_the_endpoints_own_make_a_run_invalid(book: Path, s
     assert found["figures"][counted] == 5
 
 
-def test_two_processes_send_every_ticket_once_and_keep_the_offered_rate(book: Path, tmp_path: Path) -> None:
+def test_two_processes_keep_the_offered_rate_within_one_percent(book: Path) -> None:
+    errors = []
+    with serving(lawful({})) as server:
+        for _ in range(3):  # a machine that is busy with something else is this machine's business
+            _, found, said = run(server, book, "both", "--processes", "2", "--duration", "10", "--attempts", "1")
+            assert (found["figures"]["processes"], found["figures"]["sent"]) == (2, 1150), said
+            errors.append(found["figures"]["offered_rate_error"])
+            if errors[-1] <= 0.01:
+                return
+    pytest.fail(f"the offered rate was off by {errors}")
+
+
+def test_two_processes_send_every_ticket_once(book: Path, tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     with serving(lawful({})) as server:
-        _, found, said = run(server, book, "both", "--processes", "2", "--csv", str(log))
+        _, found, said = run(server, book, "both", "--processes", "2", "--csv", str(log), "--attempts", "1")
         seen = list(server.seen)
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -279,6 +176,8 @@ def test_nothing_listening_is_unreachable() -> None:
         (("lookup", "steady", "--ui"), "--ui shows one scenario"),
         (("instant", "--max-rate", "100"), "300 requests at once"),
         (("lookup", "steady", "--master"), "--master deals one scenario"),
+        (("lookup", "--ui", "--attempts", "2"), "--attempts repeats a scenario"),
+        (("steady", "--rate", "1900", "--duration", "3000"), "300000 is the most in one run"),
         (("lookup", "--target", "http://127.0.0.1:99999"), "99999"),
         (("lookup", "--target", "http://127.0.0.1:abc"), "abc"),
         (("lookup", "--target", "http://127.0.0.1:0"), "a target is http://"),
@@ -309,7 +208,7 @@ def test_a_failure_of_our_own_does_not_exit_like_a_violated_limit(monkeypatch: p
     assert done.output == "leadsandbox: the load test failed: RuntimeError: out of ideas\n"
 
 
-def first_wait(monkeypatch: pytest.MonkeyPatch, url: str) -> list[int]:
+def first_wait(monkeypatch: pytest.MonkeyPatch, url: str, *, named: bool) -> list[int]:
     """Return the seconds that a call waits before its first scenario."""
     waits: list[int] = []
 
@@ -320,11 +219,11 @@ def first_wait(monkeypatch: pytest.MonkeyPatch, url: str) -> list[int]:
         raise BeginsError
 
     watcher = session.Watcher(begins, lambda *_: None, lambda wait: waits.append(round(wait)), print, print)
-    ours = target.Target("http://127.0.0.1", tuple(Supplier(f"k{n}") for n in range(4)), ())
+    ours = target.Target(url, tuple(Supplier(f"k{n}") for n in range(4)), ())
     monkeypatch.setattr(target, "own_sandbox", lambda *_: nullcontext(ours))
     monkeypatch.setattr(target, "named_target", lambda *_: ours)
     some = scenarios.read()
-    wishes = session.Wishes(("lookup",), url=url)
+    wishes = session.Wishes(("lookup",), url=url if named else "")
     with pytest.raises(BeginsError):
         list(session.conduct(wishes, some, {"lookup": some.scenario["lookup"]}, watcher))
     return waits
@@ -333,8 +232,9 @@ def first_wait(monkeypatch: pytest.MonkeyPatch, url: str) -> list[int]:
 def test_the_keys_of_a_named_target_rest_first_because_an_earlier_run_may_have_used_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert first_wait(monkeypatch, "http://127.0.0.1") == [6]
-    assert first_wait(monkeypatch, "") == []
+    with serving(lawful({})) as server:
+        assert first_wait(monkeypatch, server.url, named=True) == [6]
+        assert first_wait(monkeypatch, server.url, named=False) == []
 
 
 def test_a_broken_scenario_file_is_named_with_the_place(tmp_path: Path) -> None:

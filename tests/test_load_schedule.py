@@ -34,6 +34,14 @@ def test_a_rate_spaces_its_requests_evenly() -> None:
     assert dues(one({"rate": 4, "seconds": 1})) == [0, 0.25, 0.5, 0.75]
 
 
+def test_the_limits_that_are_judged_are_those_that_the_simulator_documents() -> None:
+    documented = {
+        operation.name: operation.limit for operation in CONTRACTS["leaddistro"].operations if operation.limit
+    }
+    judged = {name: (law.rate, law.burst, law.seconds) for name, law in BOOK.laws.items()}
+    assert judged == {name: tuple(limit) for name, limit in documented.items() if limit}
+
+
 def test_phases_follow_one_another_and_silence_takes_its_time() -> None:
     assert dues(one({"count": 2}, {"idle": 1.5}, {"rate": 2, "seconds": 1})) == [0, 0, 1.5, 2.0]
 
@@ -218,7 +226,7 @@ LOOKUP_TICKET = Ticket(0, 0, 0, "lookup", "a")
 
 
 def answered(status: int, body: str, headers: dict[str, str] | None = None) -> Record:
-    return Reader().record(LOOKUP_TICKET, 1, 2, status, headers or {}, body, "")
+    return Reader().record(LOOKUP_TICKET, 1, 2, status, headers or {}, body.encode(), "")
 
 
 def test_the_three_carriers_of_a_429_are_kept_as_they_came() -> None:
@@ -247,7 +255,7 @@ def test_no_answer_is_an_answer_that_never_comes() -> None:
 )
 def test_only_an_accepted_ping_has_a_transaction_to_post(body: str, transaction: str) -> None:
     ticket = Ticket(0, 0, 0, "pingtree-ping", "p")
-    assert requesting.accepted_transaction(ticket, 201, body) == transaction
+    assert requesting.accepted_transaction(ticket, 201, body.encode()) == transaction
 
 
 def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -260,14 +268,9 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert row_of(list(log[0])) == log[0]
 
 
-def test_what_another_machine_logged_is_widened_by_what_its_clock_leaves_open() -> None:
-    wide = Record(0, "a", "ping", 0, 100, 200, 200).widened(7)
-    assert (wide.send, wide.receive) == (93, 207)
-
-
 def test_a_plan_comes_out_of_its_document_as_it_went_in() -> None:
     for name, item in BOOK.scenario.items():
-        before = plan.Plan(name, item, CALLERS, seed=3, gap=5)
+        before = plan.Plan(name, item, CALLERS, seed=3, gap=5, url="http://127.0.0.1:1")
         assert plan.plan_of(before.document()) == before
 
 
@@ -305,3 +308,13 @@ def test_one_key_is_shared_by_parts_that_may_take_turns_and_by_no_others() -> No
         ring(1).take("isolate", BOOK.scenario["isolate"], lambda _: None)
     with pytest.raises(keys.TooFewKeysError, match="Pingtree source"):
         ring(9).take("fleet", BOOK.scenario["fleet"], lambda _: None)
+
+
+def test_every_scenario_that_lacks_keys_is_named_at_once() -> None:
+    wanted = {name: BOOK.scenario[name] for name in ("lookup", "isolate", "funnel", "steady", "body")}
+    with pytest.raises(keys.TooFewKeysError) as caught:
+        ring(1).check(wanted)
+    assert str(caught.value).startswith(
+        "isolate needs 2 supplier keys; funnel needs a Pingtree source; body needs 3 supplier keys. The target has 1"
+    )
+    ring(3).check({name: BOOK.scenario[name] for name in ("lookup", "isolate", "steady", "body")})

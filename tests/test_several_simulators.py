@@ -216,3 +216,19 @@ def test_what_a_killed_simulator_was_sending_is_sent_by_another(tmp_path: Path, 
             victim.kill()
             listening.hold.set()
             wait_until(lambda: delivered(heir) == 1, "the heir delivered it")
+
+
+def test_many_tenants_made_and_moved_at_once_wait_for_each_other_and_none_fails(two: list[Simulator]) -> None:
+    def live(n: int) -> list[int]:
+        mover, other = two[n % 2], two[1 - n % 2]
+        calls = [
+            mover.answer("POST", "tenants", {"name": f"t{n}"}),
+            other.answer("POST", f"clock?tenant=t{n}", {"freeze": "2030-01-01T00:00:00Z"}),
+            mover.answer("POST", f"clock?tenant=t{n}", {"advance": "1 d"}),
+            other.answer("GET", f"clock?tenant=t{n}"),
+        ]
+        assert calls[-1].json()["now"] == "2030-01-02T00:00:00+00:00"
+        return [call.status_code for call in calls]
+
+    with ThreadPoolExecutor(30) as pool:
+        assert list(pool.map(live, range(60))) == [[201, 200, 200, 200]] * 60

@@ -55,7 +55,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def _target(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres_server")
-        return server.database()
+        return server.emptied()
     return ":memory:" if request.param == "memory" else str(folder / "store.db")
 
 

@@ -9,15 +9,18 @@ import itertools
 import json
 import os
 import random
+import select
 import signal
 import socket
 import socketserver
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +31,11 @@ from flask import Response
 from fixtures.leads import fake_leads
 from simulator.web import wire_faults
 from simulator.wire.faults import HEADER, LONGEST_MS, Kind, drawn, parse
-from simulator.wire.framing import Requests, Responses
+from simulator.wire.framing import Responses
+from simulator.wire.heads import Head
+from simulator.wire.heads import read as read_head
+from simulator.wire.intake import Intake, Part
+from simulator.wire.patience import FREE, Room
 from tests.programs import missing
 from tests.running import Running, alive, environment, run, sandbox, wait_until, written
 
@@ -43,10 +50,15 @@ class _Answering(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: list[str]
+    refused: list[str]
 
     def do_GET(self) -> None:
         body = self._body()
         self.asked.append(self.command)
+        if why := self.headers.get("X-Sandbox-Refused"):
+            self.refused.append(why)
+        if size := int(self.headers.get("X-Size", 0)):
+            body = bytes(size)
         said = self.headers.get("X-Answer")
         if said is not None:
             self.wfile.write(base64.b64decode(said))
@@ -93,8 +105,9 @@ class _Upstream(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, path: str) -> None:
         self.asked: list[str] = []
+        self.refused: list[str] = []
         self.accepted: list[socket.socket] = []
-        super().__init__(path, type("_", (_Answering,), {"asked": self.asked}))
+        super().__init__(path, type("_", (_Answering,), {"asked": self.asked, "refused": self.refused}))
 
     def get_request(self) -> tuple[socket.socket, str]:
         sock, address = super().get_request()
@@ -121,13 +134,13 @@ def connect(address: Address) -> socket.socket:
 
 @contextlib.contextmanager
 def started_relay(
-    upstream: str, *, fd_limit: int | None = None
+    upstream: str, *, fd_limit: int | None = None, options: Sequence[str] = ()
 ) -> Iterator[tuple[Address, subprocess.Popen[bytes], int]]:
     """Run a relay; give its address, the process and the writing end of the pipe that keeps it alive."""
     reading, writing = os.pipe()
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         command = [sys.executable, "-m", "simulator.wire", "--fd", str(listening.fileno())]
-        command += ["--upstream", upstream, "--parent-fd", str(reading)]
+        command += ["--upstream", upstream, "--parent-fd", str(reading), *options]
         if fd_limit:
             command = ["sh", "-c", f'ulimit -n {fd_limit}; exec "$@"', "sh", *command]
         relay = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(listening.fileno(), reading))
@@ -263,8 +276,8 @@ def test_pipelined_requests_are_answered_in_order(stage: Stage) -> None:
         exactly(sock, b"".join(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%03d" % n for n in range(200)))
 
 
-def test_two_mebibytes_pass_both_ways(stage: Stage) -> None:
-    body = random.Random(1).randbytes(2 * 1024 * 1024)
+def test_a_mebibyte_passes_both_ways(stage: Stage) -> None:
+    body = random.Random(1).randbytes(1024 * 1024)
     with stage.connect() as sock:
         sender = threading.Thread(target=sock.sendall, args=(request(body),))
         sender.start()
@@ -272,21 +285,34 @@ def test_two_mebibytes_pass_both_ways(stage: Stage) -> None:
         sender.join()
 
 
-def test_a_reader_that_waits_holds_the_writer_and_not_the_relays_memory(stage: Stage) -> None:
-    body = bytes(64 * 1024 * 1024)
+@pytest.mark.parametrize("framing", ["counted", "chunked"])
+def test_of_a_body_that_is_too_long_one_byte_too_many_passes(stage: Stage, framing: str) -> None:
+    size = 3 * 1024 * 1024
     with stage.connect() as sock:
-        sender = threading.Thread(target=sock.sendall, args=(request(body),))
-        sender.start()
-        sender.join()
+        if framing == "counted":
+            message = request(bytes(size))
+        else:
+            head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            message = head + b"%x\r\n%s\r\n0\r\n\r\n" % (size, bytes(size))
+        sock.sendall(message)
+        assert len(response(sock)[1]) == 1024 * 1024 + 1
+        sock.sendall(request(b"next"))
+        assert response(sock)[1] == b"next"
+
+
+def test_a_reader_that_waits_holds_the_writer_and_not_the_relays_memory(stage: Stage) -> None:
+    size = 64 * 1024 * 1024
+    with stage.connect() as sock:
         before = _resident(stage.relay.pid)
+        sock.sendall(request(b"", X_Size=str(size)))
         head = sock.recv(1000)
         assert head.startswith(b"HTTP/1.1 200")
         wait_until(lambda: _is_stalled(stage.relay.pid), "the relay stopped reading")
         assert _resident(stage.relay.pid) < before + 8 * 1024 * 1024
         got = len(head.partition(b"\r\n\r\n")[2])
-        while got < len(body):
+        while got < size:
             got += len(_some(sock, b""))
-        assert got == len(body)
+        assert got == size
 
 
 def _resident(pid: int) -> int:
@@ -371,23 +397,130 @@ def test_a_thousand_idle_connections_do_not_stop_the_next_one(stage: Stage) -> N
             assert response(sock)[1] == b"next"
 
 
-def test_a_connection_beyond_the_bound_waits_until_one_ends() -> None:
+@contextlib.contextmanager
+def small_stage(*options: str, fd_limit: int | None = None) -> Iterator[Stage]:
+    """A relay with options of its own: with a limit of 84 descriptors it has room for ten connections."""
     with contextlib.ExitStack() as stack:
         path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/s"
-        stack.enter_context(started_upstream(path))
-        address, _, _ = stack.enter_context(started_relay(f"unix:{path}", fd_limit=84))
-        first = [stack.enter_context(connect(address)) for _ in range(10)]
+        upstream = stack.enter_context(started_upstream(path))
+        made = started_relay(f"unix:{path}", fd_limit=fd_limit, options=options)
+        address, relay, parent = stack.enter_context(made)
+        yield Stage(address, relay, upstream, parent)
+
+
+def test_a_connection_beyond_the_bound_waits_until_one_ends() -> None:
+    with small_stage(fd_limit=84) as stage_, contextlib.ExitStack() as stack:
+        first = [stack.enter_context(stage_.connect()) for _ in range(10)]
         for sock in first:
-            sock.sendall(request(b"x"))
-            assert response(sock)[1] == b"x"
-        waiting = stack.enter_context(connect(address))
+            sock.sendall(request(b"x", X_Fault="slow=60000"))
+        wait_until(lambda: len(stage_.upstream.asked) == 10, "all ten are waiting for their answers")
+        waiting = stack.enter_context(stage_.connect())
         waiting.sendall(request(b"patient"))
         waiting.settimeout(0.2)
         with pytest.raises(TimeoutError):
             waiting.recv(1)
+        first[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         first[0].close()
         waiting.settimeout(PATIENCE)
         assert response(waiting)[1] == b"patient"
+
+
+def test_who_was_silent_longest_makes_place_for_who_comes() -> None:
+    with small_stage(fd_limit=84) as stage_, contextlib.ExitStack() as stack:
+        first = [stack.enter_context(stage_.connect()) for _ in range(10)]
+        for sock in [*first, first[0]]:
+            sock.sendall(request(b"x"))
+            assert response(sock)[1] == b"x"
+        with stage_.connect() as sock:
+            sock.sendall(request(b"new"))
+            assert response(sock)[1] == b"new"
+        assert first[1].recv(1) == b""
+        first[0].sendall(request(b"still here"))
+        assert response(first[0])[1] == b"still here"
+
+
+SLOW = {  # what is sent, and then nothing
+    "a part of the headers": (b"POST /x HTTP/1.1\r\nX-Key: k\r\nX-", "slow_head"),
+    "a part of a body": (b"POST /x HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", "slow_body"),
+    "a part of a chunk": (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", "slow_body"),
+    "a chunk and no last one": (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", "slow_body"),
+}
+
+
+@pytest.mark.parametrize(("sent", "why"), SLOW.values(), ids=list(SLOW))
+def test_a_request_that_does_not_come_is_refused_and_holds_nothing(sent: bytes, why: str) -> None:
+    with small_stage("--deadlines", "0.4,0.4,5,60,60") as stage_:
+        before = _descriptors(stage_.relay.pid)
+        with stage_.connect() as sock:
+            sock.sendall(sent)
+            assert until_end(sock).startswith(b"HTTP/1.1 200")
+        assert stage_.upstream.refused == [why]
+        assert len(stage_.upstream.asked) == 1
+        wait_until(lambda: _descriptors(stage_.relay.pid) == before, "the connection is gone")
+
+
+def test_a_body_that_comes_drop_by_drop_is_refused_in_the_end() -> None:
+    with small_stage("--deadlines", "5,5,0.6,60,60") as stage_, stage_.connect() as sock:
+        sock.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not select.select([sock], [], [], 0.05)[0]:
+                sock.sendall(b"x")
+        assert stage_.upstream.refused == ["slow_body"]
+
+
+def test_a_first_line_that_does_not_come_ends_the_connection_without_a_word() -> None:
+    with small_stage("--deadlines", "0.4,0.4,5,60,60") as stage_, stage_.connect() as sock:
+        sock.sendall(b"POST /x HT")
+        assert until_end(sock) == b""
+        assert stage_.upstream.asked == []
+
+
+def test_a_connection_that_is_silent_for_long_is_closed() -> None:
+    with small_stage("--deadlines", "5,5,5,0.4,60") as stage_:
+        with stage_.connect() as sock:
+            assert until_end(sock) == b""
+        with stage_.connect() as sock:
+            sock.sendall(request(b"x"))
+            assert response(sock)[1] == b"x"
+            assert sock.recv(1) == b""
+
+
+def test_an_answer_that_is_not_read_is_given_up() -> None:
+    with small_stage("--deadlines", "5,5,5,60,0.4") as stage_:
+        before = _descriptors(stage_.relay.pid)
+        with stage_.connect() as sock:
+            sock.sendall(request(b"", X_Size=str(64 * 1024 * 1024)))
+            wait_until(lambda: stage_.upstream.asked, "it was asked")
+            wait_until(lambda: _descriptors(stage_.relay.pid) == before, "both connections are gone")
+            assert len(until_end(sock)) < 64 * 1024 * 1024
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_refused() -> None:
+    with small_stage() as stage_, stage_.connect() as sock:
+        sock.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+        sock.shutdown(socket.SHUT_WR)
+        until_end(sock)
+        assert stage_.upstream.refused == ["unfinished"]
+
+
+def test_large_bodies_of_many_take_turns_and_small_ones_pass_by() -> None:
+    room, waiting = Room(size=3_000_000), [_Waiter() for _ in range(5)]
+    assert [room.take(item, 1_000_000) for item in waiting] == [True, True, True, False, False]
+    assert room.take(_Waiter(), FREE)
+    assert not room.take(waiting[3], 1_000_000)  # asked again, it keeps its one place in the queue
+    room.leave(waiting[4])
+    room.leave(waiting[0])
+    assert [item.told for item in waiting] == [0, 0, 0, 1, 0]
+    room.leave(waiting[1])
+    assert room.take(waiting[4], 1_000_000)
+
+
+@dataclass(eq=False)
+class _Waiter:
+    told: int = 0
+
+    def has_room(self) -> None:
+        self.told += 1
 
 
 # What is mistaken for a head, and must not be.
@@ -434,22 +567,9 @@ def test_heads_are_found_wherever_the_bytes_are_cut() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"  # the answer to HEAD
     )
     marked = b"HTTP/1.1 200 OK\r\nA: 1\r\nX-SANDBOX-wire:  slow=7 \r\nContent-Length: 2\r\n\r\n"
-    asked = b"".join(
-        [
-            b"\r\nPOST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nGET / HTT",
-            b"GET /b HTTP/1.1\n\n",
-            b"HEAD /c HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
-            b"GET /d HTTP/1.1\r\n\r\n",
-        ]
-    )
     for seed in range(300):
         dice = random.Random(seed)
-        requests = Requests()
-        for piece in _pieces(asked, dice):
-            requests.follow(piece)
-        assert list(requests.methods) == [b"POST", b"GET", b"HEAD", b"GET"]
-        assert not requests.incomplete
-        responses, passed, found = Responses(requests), b"", None
+        responses, passed, found = Responses(deque([b"POST", b"GET", b"HEAD", b"GET"])), b"", None
         for piece in _pieces(stream + marked, dice):
             passing, found = responses.take(piece)
             passed += passing
@@ -460,6 +580,33 @@ def test_heads_are_found_wherever_the_bytes_are_cut() -> None:
         assert found.framing.length == 2
 
 
+def test_requests_are_found_wherever_the_bytes_are_cut() -> None:
+    asked = [
+        b"POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nGET / HTT",
+        b"GET /b HTTP/1.1\n\n",
+        b"HEAD /c HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nab\r\n0\r\nT: 1\r\n\r\n",
+        b"PUT /d HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n5",
+        b"GET http://x:80/e?a=b HTTP/1.0\r\n\r\n",
+    ]
+    passed = [
+        *asked[:2],
+        b"HEAD /c HTTP/1.1\r\nContent-Length: 2\r\n\r\nab",
+        b"PUT /d HTTP/1.1\r\nContent-Length: 1\r\n\r\n5",
+        asked[4],
+    ]
+    for seed in range(300):
+        intake, found = Intake(), []
+        for piece in _pieces(b"\r\n" + b"\r\n".join(asked), random.Random(seed)):
+            intake.add(piece)
+            while request_ := intake.next():
+                found.append(request_)
+        assert [item.message for item in found] == passed
+        assert [item.method for item in found] == [b"POST", b"GET", b"HEAD", b"PUT", b"GET"]
+        assert not any(item.is_last for item in found)
+        assert intake.part is Part.NOTHING
+        assert intake.size == 0
+
+
 def _pieces(data: bytes, dice: random.Random) -> Iterator[bytes]:
     while data:
         size = dice.randint(1, 40)
@@ -467,14 +614,80 @@ def _pieces(data: bytes, dice: random.Random) -> Iterator[bytes]:
         data = data[size:]
 
 
-@pytest.mark.parametrize(
-    "nonsense", [b"\x00\xff" * 50 + b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]
-)  # fmt: skip
-def test_a_client_that_sends_nonsense_is_no_longer_followed(nonsense: bytes) -> None:
-    requests = Requests()
-    requests.follow(nonsense)
-    assert requests.lost
+POST = b"POST /x HTTP/1.1\r\nHost: x\r\nX-Key: k\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+REFUSED = {
+    "bytes that are no HTTP": (b"\x00\xff" * 50 + b"\r\n\r\n", "no_http", b"GET / "),
+    "a word": (b"hello\r\n\r\n", "no_http", b"GET / "),
+    "HTTP/0.9": (b"GET /x\r\n\r\n", "no_http", b"GET / "),
+    "HTTP/1.2": (b"GET /x HTTP/1.2\r\n\r\n", "no_http", b"GET / "),
+    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "no_http", b"GET / "),
+    "two spaces": (b"GET  /x HTTP/1.1\r\n\r\n", "target", b"GET / "),
+    "a tab": (b"GET\t/x HTTP/1.1\r\n\r\n", "no_http", b"GET / "),
+    "CONNECT": (b"CONNECT x:80 HTTP/1.1\r\n\r\n", "target", b"GET / "),
+    "CONNECT to a path": (b"CONNECT /x HTTP/1.1\r\n\r\n", "target", b"GET /x "),
+    "a star": (b"OPTIONS * HTTP/1.1\r\n\r\n", "target", b"OPTIONS / "),
+    "a space in the path": (b"GET /a b HTTP/1.1\r\n\r\n", "target", b"GET /a%20b "),
+    "a byte that is no text": (b"GET /a\xff HTTP/1.1\r\n\r\n", "target", b"GET /a%FF "),
+    "a quotation mark in the query": (b'GET /a?b="c" HTTP/1.1\r\n\r\n', "target", b"GET /a "),
+    "a long path": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", "too_long", b"GET /" + b"a" * 8191 + b" "),
+    "a long query": (b"GET /x?" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", "too_long", b"GET /x "),
+    "an endless head": (POST + b"X-A: " + b"a" * 400_000, "too_long", b"POST /x "),
+    "101 headers": (POST + b"A: b\r\n" * 99 + b"\r\n", "too_many_headers", b"POST /x "),
+    "a long name": (POST + b"a" * 300 + b": b\r\n\r\n", "header", b"POST /x "),
+    "NUL in a header": (POST + b"A: b\x00c\r\n\r\n", "header", b"POST /x "),
+    "a lone carriage return": (POST + b"A: b\rc\r\n\r\n", "header", b"POST /x "),
+    "a folded header": (POST + b"A: b\r\n c\r\n\r\n", "header", b"POST /x "),
+    "a space before the colon": (POST + b"Content-Length : 3\r\n\r\nabc", "header", b"POST /x "),
+    "no colon": (POST + b"Content-Length\r\n\r\n", "header", b"POST /x "),
+    "two hosts": (POST + b"Host: y\r\n\r\n", "header", b"POST /x "),
+    "the sandbox's own header": (POST + b"x-sandbox-refused: framing\r\n\r\n", "reserved", b"POST /x "),
+    "two lengths": (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", "framing", b"POST /x "),
+    "a list of lengths": (POST + b"Content-Length: 3, 3\r\n\r\nabc", "framing", b"POST /x "),
+    "a length with a sign": (POST + b"Content-Length: +3\r\n\r\nabc", "framing", b"POST /x "),
+    "a length of 20 digits": (POST + b"Content-Length: 18446744073709551616\r\n\r\n", "framing", b"POST /x "),
+    "a length and chunks": (POST + CHUNKED + b"Content-Length: 3\r\n\r\n0\r\n\r\n", "framing", b"POST /x "),
+    "chunks twice": (POST + CHUNKED * 2 + b"\r\n0\r\n\r\n", "framing", b"POST /x "),
+    "chunks after something else": (
+        POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "framing",
+        b"POST /x ",
+    ),
+    "chunks in HTTP/1.0": (b"POST /x HTTP/1.0\r\n" + CHUNKED + b"\r\n0\r\n\r\n", "framing", b"POST /x "),
+    "a size that is none": (POST + CHUNKED + b"\r\nzz\r\n", "chunks", b"POST /x "),
+    "a size with a prefix": (POST + CHUNKED + b"\r\n0x1\r\na\r\n0\r\n\r\n", "chunks", b"POST /x "),
+    "a negative size": (POST + CHUNKED + b"\r\n-1\r\n", "chunks", b"POST /x "),
+    "a huge size": (POST + CHUNKED + b"\r\nffffffffffffffff\r\n", "chunks", b"POST /x "),
+    "a chunk that is longer than it says": (POST + CHUNKED + b"\r\n1\r\nabc\r\n", "chunks", b"POST /x "),
+    "chunks with bare line feeds": (POST + CHUNKED + b"\r\n1\na\n0\n\n", "chunks", b"POST /x "),
+    "a size line without end": (POST + CHUNKED + b"\r\n1;" + b"a" * 5000, "chunks", b"POST /x "),
+}
+
+
+@pytest.mark.parametrize(("sent", "why", "begins"), REFUSED.values(), ids=list(REFUSED))
+def test_what_two_readers_could_read_differently_is_refused(sent: bytes, why: str, begins: bytes) -> None:
+    for seed in range(3):
+        intake, found = Intake(), []
+        pieces = _pieces(sent, random.Random(seed)) if len(sent) < 10_000 else [sent]
+        for piece in (*pieces, b"GET /smuggled HTTP/1.1\r\n\r\n"):
+            intake.add(piece)
+            while request_ := intake.next():
+                found.append(request_)
+        [only] = found
+        assert only.is_last
+        assert only.message.startswith(begins)
+        assert f"x-sandbox-refused: {why}\r\n\r\n".encode() in only.message.lower()
+        assert b"smuggled" not in only.message
+        assert isinstance(read_head(only.message.replace(b"X-Sandbox-Refused", b"X-Other")), Head)
+
+
+def test_of_a_refused_request_the_headers_that_can_be_read_are_kept() -> None:
+    intake = Intake()
+    intake.add(POST + CHUNKED + b"Connection: keep-alive\r\nA b\r\n\r\n")
+    refused = intake.next()
+    assert refused is not None
+    kept = [line.partition(b":")[0] for line in refused.message.split(b"\r\n")[1:-2]]
+    assert kept == [b"Host", b"X-Key", b"Connection", b"Content-Length", b"X-Sandbox-Refused"]
 
 
 # What faults look like.
@@ -623,7 +836,9 @@ def test_a_client_waits_for_a_simulator_that_starts_later() -> None:
 
 
 def test_a_relay_reaches_a_simulator_by_tcp() -> None:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), type("_", (_Answering,), {"asked": []})) as upstream:
+    with socketserver.ThreadingTCPServer(
+        ("127.0.0.1", 0), type("_", (_Answering,), {"asked": [], "refused": []})
+    ) as upstream:
         threading.Thread(target=upstream.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         upstream.daemon_threads = True
         port = upstream.server_address[1]

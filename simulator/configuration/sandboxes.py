@@ -30,8 +30,11 @@ def _beside(sandbox_file: Path) -> Callable[[str], str]:
     folder = sandbox_file.resolve().parent
 
     def read_text(name: str) -> str:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder):
+            raise ValueError(f"{sandbox_file}: {name!r} leads out of the folder of the sandbox file")
         try:
-            return (folder / name).read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise ValueError(f"{sandbox_file}: cannot read {name!r}: {error}") from error
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from simulator.contract.duty import Severity
 from simulator.routing.model import Buyer, Terms
 
 
@@ -73,7 +74,7 @@ class Account:
 
     `readings` is the vendor's own model, `words` the same as lower-case words for the table. `secret` signs
     what the platform hands out. `doors` are the other names that callers are found by: a token where no path names
-    its source, a campaign or an account where nobody presents a credential.
+    its source, a campaign or an account where nobody presents a credential. `severities` are those of duties.
     """
 
     platform: str
@@ -85,6 +86,7 @@ class Account:
     buyers: Mapping[str, Buyer]
     campaigns: frozenset[str]
     doors: Mapping[str, Source] = field(default_factory=dict)
+    severities: Mapping[str, Severity] = field(default_factory=dict)
 
 
 def buyers_of(sources: Iterable[Source]) -> dict[str, Buyer]:

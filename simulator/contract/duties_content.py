@@ -88,7 +88,7 @@ def _constants(history: History, ledger: Ledger) -> None:
     for people in places.values():
         codes = {sent.text("zip_code") for sent in people.values()}
         if len(people) >= SAME_IN and len(codes) == 1:
-            detail = f"every lead of {len(people)} people has the zip_code {codes.pop()[:20]}"
+            detail = f"every lead has the zip_code {codes.pop()[:20]}, of {SAME_IN} people and more"
             ledger.broken("D05", detail, *people.values(), severity=Severity.INFO)
 
 

@@ -48,6 +48,7 @@ class Duty:
 
     `rule` and `advice` are one sentence each. `exercised_by` says what traffic shows it; `unseen` says why no
     traffic can, and is "" otherwise. A duty that `needs_values` cannot be passed by requests whose bodies are masked.
+    One that is judged `overall` is about many requests together: a later one may take its finding back.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Duty:
     exercised_by: str = ""
     unseen: str = ""
     needs_values: bool = False
+    overall: bool = False
 
 
 @dataclass(frozen=True, slots=True)

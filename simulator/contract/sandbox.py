@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from simulator.contract.account import Account, Limit
+from simulator.contract.duty import Duties, Severity
 from simulator.routing import conditions, fields, model, suppression
 from simulator.routing.duplicates import PHONE_FIELDS
 
@@ -56,6 +57,22 @@ class Section(BaseModel):
     """A part of the sandbox file. Unknown keys are refused, so that a typing error is never silent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Severities(Section):
+    """How bad it is to break each duty of this platform's integrators. What is left out keeps its own severity."""
+
+    def values(self) -> dict[str, Severity]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+def severities_of(name: str, duties: Duties) -> type[Severities]:
+    """Make the model with a key for each duty."""
+    fields: dict[str, Any] = {
+        duty.id: (Severity, Field(duty.severity, description=duty.rule)) for duty in duties.catalogue
+    }
+    made: type[Severities] = create_model(name, __base__=Severities, __doc__=Severities.__doc__, **fields)
+    return made
 
 
 class PlatformSection(Section):
@@ -245,7 +262,7 @@ class BuyerEntry(Section):
     caps: Caps = Caps()
     suppressed: tuple[Suppressed, ...] = ()
 
-    def common(self, around: Surroundings) -> dict[str, Any]:
+    def shared_terms(self, around: Surroundings) -> dict[str, Any]:
         return {
             "id": self.id,
             "name": self.name or self.id,

@@ -24,7 +24,7 @@ from simulator.exchange.sale import Sales
 from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
 from simulator.limits import Limiter
-from simulator.routing.model import Decision, Reason
+from simulator.routing.model import Decision, FieldError, Reason
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.triggers.readings import under
@@ -111,6 +111,13 @@ class Exchange:
         if wish.script is not None:
             return self._scripted.play(call, wish.script)
         return self._journeys[call.operation.journey](call)
+
+    def unreadable(self, contract: Contract, operation: Operation, received: Received, detail: str) -> Answer:
+        """Word that a request is none, whoever sent it: nothing of it can be relied on."""
+        tenant, source = self.tenants.find(contract.platform, contract.admission.caller(received))
+        decision = Decision(Reason.MALFORMED_BODY, detail, errors=(FieldError("request", "invalid_format", detail),))
+        who = source.id if source else ""
+        return _worded(contract, operation.name, decision, tenant, who, tenant.clock.now(), Wish())
 
     def refuse(self, contract: Contract, operation: str, reason: Reason, detail: str) -> Answer:
         """Word a decision that no journey made: an unknown path, a failure of our own."""

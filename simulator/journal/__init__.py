@@ -9,7 +9,7 @@ from simulator.journal.journal import (
     Page,
     UnknownRequestError,
 )
-from simulator.journal.merged import Merged, Part, Requests
+from simulator.journal.merged import Merged, Readable, Requests
 
 __all__ = [
     "EvictedError",
@@ -21,7 +21,7 @@ __all__ = [
     "Label",
     "Merged",
     "Page",
-    "Part",
+    "Readable",
     "Requests",
     "UnknownRequestError",
     "Vocabulary",

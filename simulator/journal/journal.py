@@ -12,7 +12,7 @@ import orjson
 from simulator.dice import new_id
 from simulator.journal.counting import Counters
 from simulator.journal.filtering import Filter, Label
-from simulator.journal.ring import Kept, Ring
+from simulator.journal.ring import Kept, Retold, Ring
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 32 * 1024 * 1024
@@ -47,23 +47,29 @@ class Journal:
     """The requests of one tenant. Safe between threads; nothing is parsed or serialised under the lock."""
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
-        self.name = new_id().replace("-", "")[:10]  # tells its ids from those of other journals and other starts
+        self.name = new_id()[-10:]  # tells its ids from those of other journals and other starts
         self._lock = threading.Lock()
         self._ring = Ring(max_entries, max_bytes)
         self._counters = Counters()
+        self.clearings = 0  # how often it was cleared
 
-    def record(self, label: Label, blob: bytes) -> str:
-        """Keep one request; `blob` is its document as JSON, an object without the id. Returns the id."""
+    def record(self, label: Label, blob: bytes, retold: Retold = orjson.loads) -> str:
+        """Keep one request. `retold` makes its document, an object without the id, of `blob`. Returns the id."""
         # A copy of the exact size: orjson's buffers are twice as large before they are cut, and keeping what was
         # cut leaves holes that nothing fits into (250 MiB resident instead of 55, and growing).
         exact = bytes(memoryview(blob))
         with self._lock:
             self._counters.add(label)
-            number = self._ring.add(label, exact)
+            number = self._ring.add(label, exact, retold)
         return self.id_of(number)
 
     def id_of(self, number: int) -> str:
         return f"req_{self.name}_{number}"
+
+    @property
+    def newest(self) -> int:
+        """How many requests were ever recorded; it changes with each."""
+        return self._ring.next
 
     def find(self, request_id: str) -> dict[str, Any]:
         """Return a request's document. Raises EvictedError or UnknownRequestError."""
@@ -81,7 +87,7 @@ class Journal:
         return int(number) if fits and self.id_of(int(number)) == request_id else -1
 
     def _document(self, kept: Kept) -> dict[str, Any]:
-        return {"id": self.id_of(kept.number), **orjson.loads(kept.blob)}
+        return {"id": self.id_of(kept.number), **kept.retold(kept.blob)}
 
     def select(self, wanted: Filter, limit: int, after: str = "") -> Page:
         """Return what matches and is still there. Raises UnknownRequestError for an `after` that never was."""
@@ -96,6 +102,11 @@ class Journal:
         more = len(found) > limit
         shown = found[:limit]
         return Page(tuple(map(self._document, shown)), self.id_of(shown[-1].number) if more else "")
+
+    def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]:
+        """Return what matches as it is kept now; each document is read when it is asked for."""
+        kept, _ = self._snapshot()
+        return (self._document(item) for item in reversed(kept) if wanted is None or wanted.matches(item.label))
 
     def _snapshot(self) -> tuple[list[Kept], int]:
         with self._lock:
@@ -132,6 +143,7 @@ class Journal:
             gone = len(self._ring.entries)
             self._ring.clear()
             self._counters = Counters()
+            self.clearings += 1
         return gone
 
     def size(self) -> dict[str, int]:

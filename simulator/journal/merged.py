@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any, Protocol
@@ -14,7 +14,17 @@ from simulator.journal.journal import EvictedError, EvidenceGoneError, Page, Unk
 class Requests(Protocol):
     """What can be asked of a journal, be it one or several."""
 
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def newest(self) -> int:
+        """How many requests were ever recorded; it changes with each."""
+        ...
+
     def select(self, wanted: Filter, limit: int, after: str = "") -> Page: ...
+
+    def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]: ...
 
     def find(self, request_id: str) -> dict[str, Any]: ...
 
@@ -27,15 +37,19 @@ class Requests(Protocol):
     def clear(self) -> int: ...
 
 
-class Part(Requests, Protocol):
-    """One of several."""
+class Readable(Protocol):
+    """The journals of all tenants, be they one or several of each."""
 
-    @property
-    def name(self) -> str: ...
+    def of(self, tenant_id: str, /) -> Requests: ...
+
+    def keeping(self, request_id: str, /) -> str | None:
+        """Return the tenant whose journal gave this id, whether or not the request is still there."""
+        ...
 
 
 _NEVER = float("inf")
 _START = "_start"
+_AT_ONCE = 500
 _BOUNDS = frozenset({"max_entries", "max_bytes"})  # of each worker
 
 
@@ -45,7 +59,7 @@ class Merged:
     Each keeps its own order. A page goes on after one place in each journal: their ids, with commas between them.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Requests]) -> None:
         self._parts = parts
 
     def select(self, wanted: Filter, limit: int, after: str = "") -> Page:
@@ -64,6 +78,22 @@ class Merged:
         reached |= {_journal_of(each["id"]): str(each["id"]) for each in shown}
         more = len(shown) < sum(map(len, found)) or any(page.next for page in pages)
         return Page(tuple(shown), ",".join(reached.values()) if more and shown else "")
+
+    @property
+    def name(self) -> str:
+        return ",".join(part.name for part in self._parts)
+
+    @property
+    def newest(self) -> int:
+        return sum(part.newest for part in self._parts)
+
+    def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]:
+        """Return what matches, read in pages as it is asked for."""
+        page = self.select(wanted or Filter(), _AT_ONCE)
+        yield from page.requests
+        while page.next:
+            page = self.select(wanted or Filter(), _AT_ONCE, page.next)
+            yield from page.requests
 
     def _began(self, places: Mapping[str, str]) -> float:
         """Return when the oldest of these requests began."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.journal.filtering import Filter, Label
 
+Retold = Callable[[bytes], dict[str, Any]]
+"""Makes a request's document of what was kept of it."""
+
 
 class Kept(NamedTuple):
-    """One request: its number in the journal, its label, and its document as JSON."""
+    """One request: its number in the journal, its label, what was kept of it as JSON, and who can tell it."""
 
     number: int
     label: Label
     blob: bytes
+    retold: Retold
 
 
 class Ring:
@@ -30,11 +35,11 @@ class Ring:
         self._evicted_from: datetime | None = None
         self._evicted_to: datetime | None = None
 
-    def add(self, label: Label, blob: bytes) -> int:
+    def add(self, label: Label, blob: bytes, retold: Retold) -> int:
         """Keep a request, drop the oldest that no longer fit, and return its number."""
         number = self.next
         self.next += 1
-        self.entries.append(Kept(number, label, blob))
+        self.entries.append(Kept(number, label, blob, retold))
         self.bytes += len(blob)
         while len(self.entries) > self.max_entries or self.bytes > self.max_bytes:
             self._evict()

@@ -1,7 +1,8 @@
 """Rate-limit state that several machines share, in a Redis. The law is one script, `law.lua`.
 
 The clock is Redis's own: it is the only one that all machines have in common, since monotonic clocks count from each
-machine's start. It is a wall clock; the script gives no credit when it is set back.
+machine's start. It is a wall clock: when it is set back, the script gives no credit and counts on from there, so that
+the wait it tells stays true; when it is set forward, nobody can tell that from time that went by, and keys are rested.
 """
 
 from __future__ import annotations

@@ -30,8 +30,9 @@ _SLOT = law.WIDTH + 4097  # cells: a burst of 4,096, the most that a sandbox fil
 _SLOTS = _TABLE + _KEYS * _DIGEST
 _LENGTH = _SLOTS + _KEYS * _SLOT * _CELL
 _FREE = bytes(_DIGEST)
-_QUICK_TRIES = 20  # at the lock, which is held for microseconds
+_QUICK_TRIES = 200  # at the lock, which is held for microseconds
 _PAUSE = 0.000_1  # seconds between later tries
+_GLANCE = 10_000_000  # nanoseconds between two looks at where the path leads: no server starts faster than that
 
 
 class SharedLimiter:
@@ -51,6 +52,7 @@ class SharedLimiter:
         self._map = mmap.mmap(fd, _LENGTH)
         self._cells = memoryview(self._map).cast("q")
         self._known: dict[tuple[str, Limit], tuple[bytes, int]] = {}  # digest, and place in the table
+        self._looked = 0  # monotonic nanoseconds when the path was last looked at
 
     @classmethod
     def open(cls, path: str, now: Callable[[], int] = time.monotonic_ns, patience: float = 1.0) -> SharedLimiter:
@@ -80,9 +82,13 @@ class SharedLimiter:
         if not self._lock.acquire(timeout=self._patience):
             raise LimiterUnavailableError("another thread waits for the file lock")
         try:
-            _lock_file(self._fd, self._patience)
+            # Checked before the lock, which is then held for less time, and again after a long wait for it.
+            self._check_file()
+            if _lock_file(self._fd, self._patience):
+                self._looked = 0
             try:
-                self._check_file()
+                if not self._looked:
+                    self._check_file()
                 now = self._now()  # under the lock, so that time never runs backwards for a key
                 return law.ask(self._cells, self._base(key, limit, now), limit, now)
             finally:
@@ -93,12 +99,18 @@ class SharedLimiter:
             self._lock.release()
 
     def _check_file(self) -> None:
-        """Raise when the map is not the whole file that the path names, at the cost of one system call.
+        """Raise when the map is not the whole file that the path names.
 
         Beyond the end of a truncated file the map would kill the process; a removed file is nobody else's any more.
         """
-        found = os.stat(self._path)  # noqa: PTH116  in the path of every request
-        if found.st_size != _LENGTH or found.st_ino != self._inode:
+        moment = time.monotonic_ns()
+        if moment - self._looked < _GLANCE:  # the length alone, for a fraction of the cost
+            whole = os.lseek(self._fd, 0, os.SEEK_END) == _LENGTH
+        else:
+            found = os.stat(self._path)  # noqa: PTH116  in the path of every request
+            whole = found.st_size == _LENGTH and found.st_ino == self._inode
+            self._looked = moment if whole else 0
+        if not whole:
             raise LimiterUnavailableError(f"{self._path} was truncated, removed or replaced; start the server anew")
 
     def _base(self, key: str, limit: Limit, now: int) -> int:
@@ -157,23 +169,30 @@ def _digest(key: str, limit: Limit) -> bytes:
     return hashlib.blake2b(f"{key}\n{limit!r}".encode(), digest_size=_DIGEST).digest()
 
 
-def _lock_file(fd: int, patience: float) -> None:
+def _lock_file(fd: int, patience: float) -> bool:
+    """Lock the file; return whether that took long. Raises LimiterUnavailableError after `patience` seconds."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _wait_for_file(fd, time.monotonic() + patience)
+        return _wait_for_file(fd, time.monotonic() + patience)
+    return False
 
 
-def _wait_for_file(fd: int, deadline: float) -> None:
-    """Try again and again: a blocking lock would hang for as long as its holder is stopped."""
+def _wait_for_file(fd: int, deadline: float) -> bool:
+    """Try again and again: a blocking lock would hang for as long as its holder is stopped.
+
+    At first without a pause: the shortest sleep is many times as long as the lock is held.
+    """
     tries = 0
     while time.monotonic() < deadline:
         tries += 1
-        time.sleep(0 if tries <= _QUICK_TRIES else _PAUSE)
+        if tries > _QUICK_TRIES:
+            time.sleep(_PAUSE)
         try:
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
+        return tries > _QUICK_TRIES
     raise LimiterUnavailableError("the process that holds the file lock does not let go")
 
 

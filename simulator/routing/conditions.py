@@ -76,7 +76,8 @@ def _sign(left: Any, right: Any) -> int:
 
 def _order_of_dates(actual: Any, wanted: Any, now: datetime) -> int | None:
     """Compare two moments, or two days if either side is a day only."""
-    left, right = _moment(actual, now), _wanted_moment(wanted, now)
+    left = _moment(actual, now)
+    right = None if left is None else _wanted_moment(wanted, now)
     if left is None or right is None:
         return None
     if isinstance(left, datetime) and isinstance(right, datetime):

@@ -14,6 +14,7 @@ from simulator.routing.model import Field, FieldType
 # Longer numbers are no lead data, and turning them into integers costs quadratic time.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+_NO_DIGIT = re.compile(r"[^0-9]")
 _PHONE = re.compile(r"\+?[0-9 ().\-]{7,40}")
 _US_DATE = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].{1,40})?", re.IGNORECASE)
@@ -53,7 +54,7 @@ def us_digits(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    return re.sub(r"[^0-9]", "", text)
+    return _NO_DIGIT.sub("", text)
 
 
 def iso_day(text: str) -> date | None:

@@ -124,9 +124,10 @@ def _out_of_reach(buyer: Buyer, lead: Lead) -> str:
 
 
 def _not_wanted(buyer: Buyer, terms: Terms, lead: Lead, now: datetime) -> str:
-    failed = refused(conditions.checks(buyer.filters, lead.values, local(now, terms.timezone)))
-    if failed:
-        return f"filter {failed.rule}: {failed.detail}"
+    if buyer.filters.members:
+        failed = refused(conditions.checks(buyer.filters, lead.values, local(now, terms.timezone)))
+        if failed:
+            return f"filter {failed.rule}: {failed.detail}"
     if not is_open(buyer.windows, now, terms.timezone):
         return f"closed: {_clock(terms, now)} is outside the buyer's schedule"
     return ""

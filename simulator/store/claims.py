@@ -119,8 +119,9 @@ def claim_persons(
     stays, and the transaction goes on.
     """
     now, before = micros(at), micros(cutoff)
-    with connection.savepoint() as undo:
-        for key in sorted(set(keys)):
+    wanted = sorted(set(keys))
+    with connection.all_or_none(len(wanted)) as undo:
+        for key in wanted:
             claimed = connection.row(
                 _CLAIM_PERSON,
                 tenant=tenant,
@@ -181,7 +182,9 @@ def _take_one(connection: Connection, tenant: str, claim: CapClaim) -> bool:
 
 def take(connection: Connection, tenant: str, claims: Sequence[CapClaim]) -> CapClaim | None:
     """Take every claim, or none. Returns the claim whose cap has no room, None when all were taken."""
-    with connection.savepoint() as undo:
+    if not claims:
+        return None
+    with connection.all_or_none(len(claims)) as undo:
         for claim in _in_order(claims):
             if not _take_one(connection, tenant, claim):
                 undo()

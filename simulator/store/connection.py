@@ -109,8 +109,14 @@ class Connection:
         self._cursor.execute("ROLLBACK")
 
     @contextmanager
-    def savepoint(self) -> Iterator[Callable[[], None]]:
-        """Yield a function that undoes what was done inside; the surrounding transaction goes on."""
+    def all_or_none(self, statements: int) -> Iterator[Callable[[], None]]:
+        """Yield a function that undoes what was done inside; the surrounding transaction goes on.
+
+        A single statement that changes nothing leaves nothing to undo.
+        """
+        if statements < 2:
+            yield lambda: None
+            return
         self._cursor.execute("SAVEPOINT inner_work")
         yield lambda: self._cursor.execute("ROLLBACK TO SAVEPOINT inner_work") and None
         self._cursor.execute("RELEASE SAVEPOINT inner_work")

@@ -99,6 +99,10 @@ class Database:
         """Return the root connection, as a connection of the given kind."""
         return kind(self._root, self._known, self.simulator)
 
+    def close(self) -> None:
+        """Close the root connection, which may be closed already; the others are closed by who has them."""
+        self._root.close()
+
     def another(self, kind: type[C]) -> C:
         """Return one more connection. Raises StoreError, for a server that is away StoreUnavailableError."""
         try:

@@ -83,7 +83,7 @@ class Pool(Generic[W]):
         self._database = database
         self._kind = kind
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self._free: deque[W] = deque([database.first(kind)])
+        self._free: deque[W] = deque()
         self._closed = False
 
     @contextmanager

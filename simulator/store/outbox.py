@@ -180,6 +180,26 @@ def deliveries(
     return [record(row) for row in connection.rows(statement, **filters, limit=limit, after=after)]
 
 
+_LATEST = Statement(
+    select(outbox)
+    .where(
+        outbox.c.tenant == bindparam("tenant"),
+        outbox.c.platform == bindparam("platform"),
+        outbox.c.buyer_id == bindparam("buyer_id"),
+    )
+    .order_by(outbox.c.id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+def latest_deliveries(
+    connection: Connection, tenant: str, platform: str, buyer_id: str, limit: int = 100
+) -> list[DeliveryRecord]:
+    """Return what one buyer was or is to be sent, newest first."""
+    found = connection.rows(_LATEST, tenant=tenant, platform=platform, buyer_id=buyer_id, limit=limit)
+    return [record(row) for row in found]
+
+
 def due_deliveries(
     connection: Connection, tenant: str, now: datetime, limit: int = 100, receiver: Receiver | None = None
 ) -> list[DeliveryRecord]:

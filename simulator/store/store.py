@@ -132,6 +132,8 @@ class Store:
         self._database = database
         kind = Pool if database.is_shared else OneWriter
         self._lender: Lender[Transaction] = kind(database, Transaction)
+        # Who holds a lock needs other connections too, and must not wait for those who wait for the lock.
+        self._locks = Pool(database, Connection)
         self._closed = False
 
     @classmethod
@@ -199,7 +201,7 @@ class Store:
         if not self.is_shared:
             yield
             return
-        with self.reading() as connection, peers.alone(connection, name):
+        with self._refusals(), self._locks.reading() as connection, peers.alone(connection, name):
             yield
 
     def bell(self) -> Bell:
@@ -219,6 +221,8 @@ class Store:
         """Close every connection, after the transaction that is under way. Closing twice is fine."""
         self._closed = True
         self._lender.close()
+        self._locks.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -241,6 +245,7 @@ class Store:
     all_usage = _read(claims.all_usage)
     delivery = _read(outbox.delivery)
     deliveries = _read(outbox.deliveries)
+    latest_deliveries = _read(outbox.latest_deliveries)
     due_deliveries = _read(outbox.due_deliveries)
     next_due = _read(outbox.next_due)
     tenants_with_deliveries = _read(outbox.tenants_with_deliveries)

@@ -34,8 +34,12 @@ class Server:
     def new_tenant(
         self, sandbox: Mapping[str, Any] | None = None, *, name: str = "", seed: int | None = None
     ) -> Tenant:
-        """Make a tenant: of the built-in sandbox, or of a document as a sandbox file has it. Raises SandboxError."""
-        welcome = self._calls.call("POST", "tenants", {"name": name, "sandbox": sandbox, "seed": seed})
+        """Make a tenant: of the server's own sandbox file, or of a document as such a file has it.
+
+        Raises SandboxError.
+        """
+        like = "default" if sandbox is None else None
+        welcome = self._calls.call("POST", "tenants", {"name": name, "sandbox": sandbox, "like": like, "seed": seed})
         return Tenant(self._calls, welcome)
 
     def tenant(self, name: str = "default") -> Tenant:

@@ -16,8 +16,9 @@ HEADER = "x-sandbox-trigger"
 DOMAIN = "@sandbox.test"
 PREFIX = "sandbox:"
 
-# One look that most requests fail: only a body in which something of this stands is read for triggers.
-_PROMISING = re.compile(rb"(?i)sandbox(:|%3a|@|\.test)|99999|0000[12]|500\D{0,3}555\D{0,3}01|testmode|testsold")
+# One look that most requests fail: only a body in which one of these stands is read for triggers.
+_PROMISING = (b"sandbox", b"99999", b"00001", b"00002", b"testmode", b"testsold")
+_PHONE = re.compile(rb"500\D{0,3}555\D{0,3}01")
 _EVERY_TYPE = frozenset({BodyType.JSON, BodyType.FORM})
 _PHONES = frozenset({"phone", "mobile"})
 _ZIPS = frozenset({"zip_code", "zip"})
@@ -41,11 +42,17 @@ class Finder:
     def find(self, received: Received) -> tuple[Asked, ...]:
         """Return what was asked for, the lead's wishes before the header's."""
         found: list[Asked] = []
-        if _PROMISING.search(received.body) or (received.query and _PROMISING.search(received.query)):
+        if _is_promising(received.body) or (received.query and _is_promising(received.query)):
             found += [Asked("lead", word, self._words.understand(word)) for word in _in_lead(received)]
         if word := received.headers.get(HEADER):
             found.append(Asked("header", word[:100], self._words.understand(word)))
         return tuple(found)
+
+
+def _is_promising(text: bytes) -> bool:
+    lower = text.lower()
+    found = any(word in lower for word in _PROMISING)  # many times as fast as one expression for all of it
+    return found or (b"500" in text and _PHONE.search(text) is not None)
 
 
 def _in_lead(received: Received) -> Iterator[str]:

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, request
 
 from simulator.auditing import SeverityError, attempts_at_own_receivers, audit, severities
 from simulator.contract.model import Contract
+from simulator.journal import Readable
 from simulator.scorecard import html
-from simulator.siblings import Siblings
 from simulator.store import Store
 from simulator.tenants import Tenants
 from simulator.web.control import PREFIX
@@ -19,7 +19,7 @@ _PARAMETERS = frozenset({"tenant", "format", "severity"})
 
 
 def blueprint(
-    tenants: Tenants, siblings: Siblings, store: Store, contracts: Mapping[str, Contract], mock_buyers_url: str
+    tenants: Tenants, journals: Readable, store: Store, contracts: Mapping[str, Contract], mock_buyers_url: str
 ) -> Blueprint:
     auditing = Blueprint("audit", __name__)
 
@@ -36,7 +36,7 @@ def blueprint(
         except SeverityError as error:
             raise ProblemError(400, "Bad request", str(error)) from None
         attempts = attempts_at_own_receivers(store, tenant, mock_buyers_url)
-        card = audit(tenant, siblings.requests(tenant.id), contracts, chosen, attempts)
+        card = audit(tenant, journals.of(tenant.id), contracts, chosen, attempts)
         return as_json(card) if wanted == "json" else Response(html(card), content_type="text/html; charset=utf-8")
 
     return auditing

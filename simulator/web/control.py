@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,8 +10,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
 from simulator.store import StoreUnavailableError
+from simulator.web import sessions
 from simulator.web.problems import ProblemError, answer, as_json, problem
+from simulator.web.visitors import stranger
 from simulator.welcome import Introduce
+from simulator.wire import refusals
 
 PREFIX = "/__sandbox"
 NOTHING = "nothing of the control API"
@@ -24,31 +26,58 @@ Health = Callable[[], Mapping[str, Any]]
 """Returns what the health routes tell besides `ready`: the boot nonce, how the last reload went."""
 
 
-def register(app: Flask, parts: Iterable[Blueprint], *, introduce: Introduce, health: Health, token: str) -> None:
-    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API."""
+def register(
+    app: Flask,
+    parts: Iterable[Blueprint],
+    *,
+    introduce: Introduce,
+    health: Health,
+    token: str,
+    relayed: bool,
+    be_sure: Callable[[], None] = lambda: None,
+) -> None:
+    """Add the control API. `health` tells this process from any other; `token`, if set, opens the API.
+
+    `relayed` says whether the relay stands in front, which names requests that are none. `be_sure` is called before
+    every route: other simulators may have changed what it speaks of.
+    """
     own = _own_routes(introduce, health)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer in HTML
     _add_nothing(app)
     for part in (*parts, own):
-        part.before_request(_guard(token))
+        part.before_request(_guard(token, relayed=relayed))
+        part.before_request(_sure(be_sure))
         part.register_error_handler(ProblemError, answer)
         part.register_error_handler(HTTPException, _http_problem)
         part.register_error_handler(StoreUnavailableError, _unavailable)
         app.register_blueprint(part)
 
 
-def _guard(token: str) -> Callable[[], Response | None]:
-    expected = f"Bearer {token}".encode()
-
+def _guard(token: str, *, relayed: bool) -> Callable[[], Response | None]:
     def refuse() -> Response | None:
-        if not token or request.path in HEALTH:
+        if relayed and (why := request.headers.get(refusals.HEADER)):
+            return problem(400, "Bad request", refusals.sentence(why))
+        if request.path in HEALTH:
             return None
-        presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if hmac.compare_digest(presented, expected):
+        if said := stranger(request.method, request.headers, named=bool(token)):
+            return problem(403, "Forbidden", said)
+        presented = request.headers.get("Authorization", "")
+        if not token or sessions.is_token(presented, f"Bearer {token}") or sessions.has_session(token):
             return None
         return problem(401, "Unauthorized", "Send the control token: 'Authorization: Bearer <token>'")
 
     return refuse
+
+
+def _sure(be_sure: Callable[[], None]) -> Callable[[], None]:
+    def check() -> None:
+        try:
+            be_sure()
+        except StoreUnavailableError:
+            if request.method != "GET":  # what happened can be read while the database is away
+                raise
+
+    return check
 
 
 def _http_problem(error: HTTPException) -> Response:

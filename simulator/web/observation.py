@@ -1,8 +1,8 @@
-"""`/__sandbox/requests`, `events`, `metrics`: what happened, why, and what happens now. Nothing is recorded here."""
+"""`/__sandbox/requests`, `metrics`: what happened, why, and how often. Nothing is recorded here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,13 +12,13 @@ from pydantic import Field, model_validator
 
 from simulator import metrics as prometheus
 from simulator.contract.model import ANY_OPERATION, Contract
-from simulator.events import Hub, TooManySubscribersError
 from simulator.explaining import explain, text
 from simulator.journal import (
     EvictedError,
     EvidenceGoneError,
     Filter,
     FilterError,
+    Readable,
     Requests,
     UnknownRequestError,
     Vocabulary,
@@ -26,7 +26,6 @@ from simulator.journal import (
 )
 from simulator.recording import shorts
 from simulator.routing.model import Terms
-from simulator.siblings import Siblings
 from simulator.tenants import Tenant, Tenants
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of, whole_number
@@ -71,13 +70,15 @@ class Verification(Body):
     count: Bounds
 
 
-def blueprint(tenants: Tenants, siblings: Siblings, hub: Hub, contracts: Mapping[str, Contract]) -> Blueprint:
+def blueprint(
+    tenants: Tenants, journals: Readable, measured: Callable[[], bytes], contracts: Mapping[str, Contract]
+) -> Blueprint:
     observation = Blueprint("observation", __name__)
-    words = _vocabulary(contracts)
+    words = vocabulary(contracts)
 
     @observation.get(f"{PREFIX}/requests")
     def listed() -> Response:
-        journal = siblings.requests(tenant_of(tenants).id)
+        journal = journals.of(tenant_of(tenants).id)
         wanted = _filter(words, *_NOT_FILTERS)
         try:
             page = journal.select(wanted, whole_number("limit", 100), request.args.get("after", ""))
@@ -88,46 +89,42 @@ def blueprint(tenants: Tenants, siblings: Siblings, hub: Hub, contracts: Mapping
     @observation.get(f"{PREFIX}/requests/count")
     def count() -> Response:
         tenant = tenant_of(tenants)
-        return as_json({"count": _count(siblings.requests(tenant.id), _filter(words, "tenant")), "exact": True})
+        return as_json({"count": _count(journals.of(tenant.id), _filter(words, "tenant")), "exact": True})
 
     @observation.post(f"{PREFIX}/requests/verify")
     def verify() -> Response:
-        journal = siblings.requests(tenant_of(tenants).id)
+        journal = journals.of(tenant_of(tenants).id)
         wanted = body_of(Verification)
         actual = _verified(journal, wanted.count, _readable(wanted.filter, words))
         return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
     @observation.get(f"{PREFIX}/requests/<request_id>")
-    def explained(request_id: str) -> Response:
-        tenant = _tenant_keeping(tenants, siblings, request_id)
-        entry = _entry(siblings.requests(tenant.id), request_id)
-        explanation = explain(entry, _buyers(tenant, contracts, entry))
+    def explanation_of(request_id: str) -> Response:
+        _, entry, explanation = explained(tenants, journals, contracts, request_id)
         return as_json(entry | {"explanation": explanation, "text": text(entry, explanation)})
 
     @observation.delete(f"{PREFIX}/requests")
     def clear() -> Response:
-        siblings.requests(tenant_of(tenants).id).clear()
+        journals.of(tenant_of(tenants).id).clear()
         return Response(status=204)
 
-    @observation.get(f"{PREFIX}/events")
-    def events() -> Response:
-        try:
-            subscription = hub.subscribe(tenant_of(tenants).id)
-        except TooManySubscribersError as error:
-            raise ProblemError(503, "Too many event streams", f"{error}; close one and try again") from None
-        response = Response(subscription.stream(), content_type="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        response.call_on_close(subscription.end)  # also for a reader that left before the first event
-        return response
-
     @observation.get(f"{PREFIX}/metrics")
-    def measured() -> Response:
-        return Response(siblings.measured(), content_type=prometheus.CONTENT_TYPE)
+    def metrics() -> Response:
+        return Response(measured(), content_type=prometheus.CONTENT_TYPE)
 
     return observation
 
 
-def _vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
+def explained(
+    tenants: Tenants, journals: Readable, contracts: Mapping[str, Contract], request_id: str
+) -> tuple[Tenant, dict[str, Any], dict[str, Any]]:
+    """Return a request with the tenant that keeps it and its explanation. Raises ProblemError 404 or 410."""
+    tenant = _tenant_keeping(tenants, journals, request_id)
+    entry = _entry(journals.of(tenant.id), request_id)
+    return tenant, entry, explain(entry, _buyers(tenant, contracts, entry))
+
+
+def vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
     operations = {item.name for contract in contracts.values() for item in contract.operations}
     rows = {row.id for contract in contracts.values() for row in contract.rows}
     return Vocabulary(frozenset(contracts), frozenset({*operations, ANY_OPERATION}), frozenset(rows))
@@ -195,9 +192,9 @@ def _worded(count: int | dict[str, int]) -> str:
     return " and ".join(f"{name.replace('_', ' ')} {value}" for name, value in count.items())
 
 
-def _tenant_keeping(tenants: Tenants, siblings: Siblings, request_id: str) -> Tenant:
+def _tenant_keeping(tenants: Tenants, journals: Readable, request_id: str) -> Tenant:
     """Return the tenant that was named; without one, the tenant whose journal gave the id."""
-    name = None if "tenant" in request.args else siblings.keeping(request_id)
+    name = None if "tenant" in request.args else journals.keeping(request_id)
     return (tenants.get(name) if name else None) or tenant_of(tenants)
 
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from flask import Blueprint, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator import timekeeping
 from simulator.configuration.loading import ConfigurationError
 from simulator.contract.account import Account, Source
 from simulator.events import Hub
 from simulator.store import Scope, Store
-from simulator.tenancy import PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
+from simulator.tenancy import ForbiddenHostError, PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
@@ -37,11 +37,18 @@ _UNITS: dict[str | None, timedelta] = {
 
 
 class NewTenant(Body):
-    """A tenant to make. Without a sandbox it is the built-in one; without a name it gets one."""
+    """A tenant to make, of a document or `like` another. Without either it is the built-in one; a name is made."""
 
     name: str = Field("", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$|^$")
     sandbox: dict[str, Any] | None = None
+    like: str | None = None
     seed: int | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> NewTenant:
+        if self.sandbox is not None and self.like is not None:
+            raise ValueError("give sandbox or like, not both")
+        return self
 
 
 class Credential(Body):
@@ -109,11 +116,15 @@ def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, for
 
 
 def _made(tenancy: Tenancy, wanted: NewTenant) -> Tenant:
+    like = None if wanted.like is None else _named(tenancy, wanted.like)
     try:
-        return tenancy.create(wanted.name, wanted.sandbox, wanted.seed)
+        return tenancy.create(wanted.name, wanted.sandbox, wanted.seed, like)
     except ConfigurationError as error:
         faults = [str(item) for item in error.problems]
         raise ProblemError(400, "Bad request", "The sandbox has faults", errors=faults) from None
+    except ForbiddenHostError as error:
+        detail = f"{error}; the sandbox speaks to it only when it was started with --allow-host"
+        raise ProblemError(400, "Bad request", detail) from None
     except PersonaError as error:
         raise ProblemError(400, "Bad request", str(error)) from None
     except KeyError as error:
@@ -125,6 +136,8 @@ def _made(tenancy: Tenancy, wanted: NewTenant) -> Tenant:
         raise ProblemError(409, "Conflict", str(error)) from None
     except UnreachableBuyersError as error:
         raise ProblemError(503, "Service unavailable", str(error)) from None
+    except ValueError as error:
+        raise ProblemError(400, "Bad request", str(error)) from None
 
 
 def _named(tenancy: Tenancy, name: str) -> Tenant:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
+from werkzeug.wsgi import get_input_stream
 
 from simulator.contract.account import Received
 from simulator.contract.model import ANY_OPERATION, Contract, Operation
@@ -20,10 +20,14 @@ from simulator.recording import Recorder
 from simulator.routing.model import Reason
 from simulator.store import StoreUnavailableError
 from simulator.web import wire_faults
+from simulator.web.plain import Whole, sent_headers
+from simulator.wire import refusals
 from simulator.wire.faults import drawn
 
 MAX_BODY = 1024 * 1024
 REQUEST_ID = "X-Sandbox-Request-Id"  # ours: leads to the explanation of the answer
+NO_ENDPOINT = "No such endpoint"
+REFUSED = refusals.HEADER.lower()
 MAX_DRAINED = 16 * MAX_BODY  # read and thrown away, so that the caller gets to see the answer
 
 log = logging.getLogger(__name__)
@@ -43,20 +47,21 @@ def register(
     known = tuple(contracts)
 
     def recorded(contract: Contract, operation: str, received: Received, answer: Answer, started: float) -> Response:
-        response = _response(answer)
-        request_id = recorder.answered(contract, operation, received, answer, response.get_data(), started)
+        body = orjson.dumps(answer.rendered.body)
+        request_id = recorder.answered(contract, operation, received, answer, body, started)
+        headers = [("Content-Type", "application/json"), *answer.rendered.headers]
         if not strict:
-            response.headers[REQUEST_ID] = request_id
+            headers.append((REQUEST_ID, request_id))
         if answer.fault is None:
-            return response
+            return Whole(body, answer.row.http, headers)
         fault = drawn(answer.fault, answer.tenant.dice.roll)
-        return wire_faults.apply(response, fault, relayed=relayed)
+        return wire_faults.apply(Response(body, answer.row.http, headers), fault, relayed=relayed)
 
     for contract in known:
         for operation in contract.operations:
             for path, reading in {operation.path: "", **operation.aliases}.items():
-                _add(app, path, _view(contract, operation, reading, exchange, recorded))
-    unknown = _unknown_path(known, exchange, recorded)
+                _add(app, path, _view(contract, operation, reading, exchange, recorded, relayed=relayed))
+    unknown = _unknown_path(known, exchange, recorded, relayed=relayed)
     _add(app, "/", unknown)
     _add(app, "/<path:anything>", unknown)
     app.register_error_handler(HTTPException, _refused_early(unknown))
@@ -70,15 +75,17 @@ def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
 
 
 def _view(
-    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorded: Recorded
+    contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorded: Recorded, *, relayed: bool
 ) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
         started = time.monotonic()
-        received, name = _head(arguments), operation.name
+        received, name = None, operation.name
         try:
-            received = _with_body(received)
+            received = _received(arguments)
             if not exchange.serves(contract, reading, received):
                 name, answer = ANY_OPERATION, _not_found(contract, exchange)
+            elif relayed and (why := received.headers.get(REFUSED)):
+                answer = exchange.unreadable(contract, operation, received, refusals.sentence(why))
             else:
                 answer = exchange.answer(contract, operation, received)
         except HTTPException:
@@ -90,29 +97,31 @@ def _view(
             # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
             log.exception("%s %s failed", contract.platform, operation.name)
             answer = exchange.refuse(contract, operation.name, Reason.INTERNAL_ERROR, "Internal server error")
-        return recorded(contract, name, received, answer, started)
+        return recorded(contract, name, received or _head(arguments), answer, started)
 
     return view
 
 
-def _head(arguments: Mapping[str, str]) -> Received:
+def _received(arguments: Mapping[str, str]) -> Received:
+    body, too_large = _body()
+    return _head(arguments, body, too_large=too_large)
+
+
+def _head(arguments: Mapping[str, str], body: bytes = b"", *, too_large: bool = False) -> Received:
+    environ = request.environ
     return Received(
-        method=request.environ["REQUEST_METHOD"],  # as sent: `post` is no POST
+        method=environ["REQUEST_METHOD"],  # as sent: `post` is no POST
         path=request.path,
         arguments=arguments,
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=dict(sent_headers(environ)),
         query=request.query_string,
-        body=b"",
+        body=body,
+        body_too_large=too_large,
     )
 
 
-def _with_body(head: Received) -> Received:
-    body, too_large = _body()
-    return replace(head, body=body, body_too_large=too_large)
-
-
 def _body() -> tuple[bytes, bool]:
-    stream: Any = request.stream
+    stream: Any = get_input_stream(request.environ)
     body: bytes = stream.read(MAX_BODY + 1)
     if len(body) <= MAX_BODY:
         return body, False
@@ -122,25 +131,21 @@ def _body() -> tuple[bytes, bool]:
     return b"", True
 
 
-def _response(answer: Answer) -> Response:
-    body = orjson.dumps(answer.rendered.body)
-    response = Response(body, status=answer.row.http, content_type="application/json")
-    for name, value in answer.rendered.headers:
-        response.headers[name] = value
-    return response
+def _not_found(contract: Contract, exchange: Exchange, detail: str = NO_ENDPOINT) -> Answer:
+    return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, detail)
 
 
-def _not_found(contract: Contract, exchange: Exchange) -> Answer:
-    return exchange.refuse(contract, ANY_OPERATION, Reason.UNKNOWN_PATH, "No such endpoint")
-
-
-def _unknown_path(contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded) -> Callable[..., Response]:
+def _unknown_path(
+    contracts: tuple[Contract, ...], exchange: Exchange, recorded: Recorded, *, relayed: bool
+) -> Callable[..., Response]:
     def view(anything: str = "") -> Response:
         started = time.monotonic()
         # Read to the end: whoever stops may take the answer away from a caller that still sends.
-        received = _with_body(_head({}))
+        received = _received({})
         contract = nearest(contracts, f"/{anything}")
-        return recorded(contract, ANY_OPERATION, received, _not_found(contract, exchange), started)
+        why = received.headers.get(REFUSED, "") if relayed else ""
+        answer = _not_found(contract, exchange, refusals.sentence(why) if why else NO_ENDPOINT)
+        return recorded(contract, ANY_OPERATION, received, answer, started)
 
     return view
 

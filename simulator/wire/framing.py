@@ -1,4 +1,4 @@
-"""Where HTTP/1 messages begin and end in a stream of bytes. Nothing is decoded, changed, sent or received here."""
+"""Where HTTP/1 answers begin and end in a stream of bytes. Nothing is sent or received; requests are `intake.py`'s."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from simulator.wire.faults import HEADER, Fault, parse
 MAX_HEAD = 512 * 1024  # bytes; a head that does not end by then is none, and passes untouched
 MAX_LINE = 4096  # bytes of one chunk-size or trailer line
 
-# Servers take a bare line feed for the end of a line, so this does too.
-_END = re.compile(rb"\n\r?\n")
 _FIELDS = re.compile(rb"\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _WIRE = re.compile(rb"\n" + HEADER.encode() + rb":[ \t]*([^\r\n]*)\r?(?=\n)", re.IGNORECASE)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r\n]")
-_REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) [^\r\n]* HTTP/1\.[01]\r?\n")
 
 
 class LostError(ValueError):
@@ -114,59 +111,6 @@ class Body:
         self._left = size + 2 if size else 0  # the chunk's own line end
 
 
-class Requests:
-    """Follows what a client sends, to know which methods await their responses. `lost` when it can't be followed."""
-
-    def __init__(self) -> None:
-        self.methods: deque[bytes] = deque()
-        self.lost = False
-        self._held = b""
-        self._body = Body()
-
-    @property
-    def outstanding(self) -> bool:
-        """Whether a request, or a part of one, still has no response."""
-        return bool(self.methods) or self.incomplete
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether a part of a request has come, and the rest not yet."""
-        return bool(self._held) or not self._body.done
-
-    def follow(self, data: bytes) -> None:
-        if self.lost:
-            return
-        try:
-            self._follow(self._held + data)
-        except LostError:
-            self.lost = True
-            self._held = b""
-
-    def _follow(self, data: bytes) -> None:
-        at, self._held = 0, b""
-        while at < len(data):
-            if not self._body.done:
-                at = self._body.skip(data, at)
-                continue
-            end = _END.search(data, at)
-            if end is None:
-                self._held = data[at:]
-                if len(self._held) > MAX_HEAD:
-                    raise LostError("a head without end")
-                return
-            self._begin(data[at : end.end()].lstrip(b"\r\n"))
-            at = end.end()
-
-    def _begin(self, head: bytes) -> None:
-        if not head:
-            return  # empty lines before a request mean nothing
-        line = _REQUEST.match(head)
-        if line is None:
-            raise LostError("request line")
-        self.methods.append(line[1])
-        self._body.begin(framing_of(head, NO_BODY))
-
-
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A response that a fault is meant for: its head without our header, how its body is framed, and what followed."""
@@ -178,10 +122,13 @@ class Marked:
 
 
 class Responses:
-    """Follows what the simulator sends: finds our header, in heads only. When lost, everything passes untouched."""
+    """Follows what the simulator sends: finds our header, in heads only. When lost, everything passes untouched.
 
-    def __init__(self, requests: Requests) -> None:
-        self._requests = requests
+    `methods` are those of the requests that await their answers; it is emptied here.
+    """
+
+    def __init__(self, methods: deque[bytes]) -> None:
+        self._methods = methods
         self._held = b""
         self._body = Body()
 
@@ -246,7 +193,7 @@ class Responses:
             return ENDLESS
         if line[1][:1] == b"1":
             return NO_BODY  # the response proper is still to come
-        method = self._requests.methods.popleft() if self._requests.methods else b""
+        method = self._methods.popleft() if self._methods else b""
         if method == b"HEAD" or line[1] in {b"204", b"304"}:
             return NO_BODY
         return ENDLESS if method == b"CONNECT" and line[1][:1] == b"2" else framing_of(head, ENDLESS)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from simulator.wire.endings import Ending, Hanging, Lingering, Resetting
 from simulator.wire.faults import LONGEST_MS, Fault, Kind
-from simulator.wire.framing import Marked, Requests, Responses
+from simulator.wire.framing import Marked, Responses
+from simulator.wire.intake import Intake, Part, Request
+from simulator.wire.refusals import Refusal
+from simulator.wire.upstream import Upstream
 
-MOST_SALVAGED = 1024 * 1024  # bytes of an answer by a simulator that hung up while we were still writing
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MOST_AHEAD = 64 * 1024  # bytes of the requests after the one that is being answered
 
 _EMPTY = re.compile(rb"(\ncontent-length[ \t]*:[ \t]*)0+[ \t]*\r\n", re.IGNORECASE)
 
@@ -25,25 +29,36 @@ class House(Protocol):
     async def connect(self, make: Callable[[], asyncio.Protocol]) -> None: ...
     def joined(self, client: Client) -> None: ...
     def left(self, client: Client) -> None: ...
+    def reads(self, client: Client, part: Part, wanted: int) -> bool: ...
+    def waits_no_more(self, client: Client) -> None: ...
+    def is_stuck(self, client: Client, *, stuck: bool) -> None: ...
 
 
 class Client(asyncio.Protocol):
-    """One client's connection. The one to the simulator is made when the first byte comes."""
+    """One client's connection. The one to the simulator is made when the first request is whole.
+
+    The simulator gets a request when all of it is there, and the next one of a connection after it has answered: who
+    sends slowly, or half of something, holds none of its threads.
+    """
 
     transport: asyncio.Transport
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._requests = Requests()
-        self._responses = Responses(self._requests)
+        self._intake = Intake()
+        self._methods: deque[bytes] = deque()
+        self._responses = Responses(self._methods)
         self._upstream: Upstream | None = None
         self._upstream_is_gone = False
         self._connecting: asyncio.Task[None] | None = None
         self._early = b""
+        self._is_asking = False  # a request is with the simulator, or its answer on the way
+        self._is_last = False
+        self._was_told_to_continue = False
         self._half_closed = False
         self._full = False  # the client reads more slowly than the simulator writes
         self._slow: asyncio.TimerHandle | None = None  # an answer is held back
-        self._delayed = b""
+        self._held: tuple[bytes, bytes] = b"", b""  # its head, and what followed
         self._left_until_cut: int | None = None  # bytes of a body that is to be truncated
         self._ending: Ending | None = None
 
@@ -52,27 +67,65 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._house.joined(self)
-        if self._house.stopping:
-            self.transport.close()
+        self._house.reads(self, Part.NOTHING, 0)
 
     def data_received(self, data: bytes) -> None:
         if self._ending is not None or self._upstream_is_gone:
             return
-        self._requests.follow(data)
-        if self._upstream is not None:
-            self._upstream.transport.write(data)
-            return
-        self._early = data
-        self.transport.pause_reading()
-        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        self._intake.add(data)
+        if not self._is_asking:
+            self._advance()
+        elif self._intake.size > MOST_AHEAD:
+            self.transport.pause_reading()
+
+    def _advance(self) -> None:
+        """Ask the simulator the next request, if it is whole."""
+        request = self._intake.next()
+        if request is not None:
+            self._ask(request)
+        elif self._half_closed:
+            self.give_up(Refusal.UNFINISHED)
+        elif self._intake.part is Part.NOTHING and self._house.stopping:
+            self.transport.close()
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._intake.wants_continue and not self._was_told_to_continue:
+            self._was_told_to_continue = True
+            self.transport.write(CONTINUE)
+        if not self._house.reads(self, self._intake.part, self._intake.wants):
+            self.transport.pause_reading()
+
+    def has_room(self) -> None:
+        """Go on reading: there is memory for what comes."""
+        self.transport.resume_reading()
+        self._house.reads(self, self._intake.part, 0)
+
+    def give_up(self, why: Refusal | None) -> None:
+        """Wait no longer for the rest of a request, for the next one, or for an answer to be read."""
+        request = self._intake.refuse(why) if why is not None and self.is_receiving else None
+        if request is not None:
+            self._ask(request)
+        elif self._full:
+            self.transport.abort()
+        else:
+            self._end(Lingering(self.transport, half_closed=self._half_closed))
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a part of a request has come, and the rest not yet."""
+        return not self._is_asking and self._intake.part is not Part.NOTHING
 
     def eof_received(self) -> bool:
         """Return whether the connection stays: a client that half-closes still wants its answers."""
         if self._ending is not None:
             return self._ending.stays_after_eof()
         self._half_closed = True
-        self._pass_on_eof()
-        return self._upstream is not None or self._slow is not None
+        self._tell_that_a_reader_left()
+        if self.is_receiving:
+            self.give_up(Refusal.UNFINISHED)
+        return self._is_asking or self._ending is not None
 
     def connection_lost(self, _exc: Exception | None) -> None:
         for pending in (self._connecting, self._slow):
@@ -85,13 +138,26 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full = True
+        self._house.is_stuck(self, stuck=True)
         self._hold_upstream()
 
     def resume_writing(self) -> None:
         self._full = False
+        self._house.is_stuck(self, stuck=False)
         self._release_upstream()
 
     # The connection to the simulator.
+
+    def _ask(self, request: Request) -> None:
+        self._is_asking, self._is_last, self._was_told_to_continue = True, request.is_last, False
+        self._house.waits_no_more(self)
+        self.transport.resume_reading()
+        self._methods.append(request.method)
+        if self._upstream is not None:
+            self._upstream.transport.write(request.message)
+        else:
+            self._early = request.message
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
         try:
@@ -105,7 +171,6 @@ class Client(asyncio.Protocol):
         self._upstream = upstream
         upstream.transport.write(self._early)
         self._early = b""
-        self.transport.resume_reading()
 
     def _drop_upstream(self) -> None:
         if self._upstream is not None:
@@ -119,14 +184,9 @@ class Client(asyncio.Protocol):
         if self._upstream is not None and not self._full and self._slow is None:
             self._upstream.transport.resume_reading()
 
-    def _pass_on_eof(self) -> None:
-        """Tell the simulator that the client sends no more, once it has its answers.
-
-        The server takes the end of the requests for the end of the client, and drops its answers. That is what should
-        happen where an answer is under way that does not say how long it is, or a request that will not be complete.
-        """
-        waits = not (self._is_idle or self._requests.incomplete or self._requests.lost or self._responses.in_stream)
-        if self._upstream is not None and not waits:
+    def _tell_that_a_reader_left(self) -> None:
+        """End an answer that does not say how long it is, such as a stream of events: its reader will send no more."""
+        if self._upstream is not None and self._half_closed and self._responses.in_stream:
             self._upstream.transport.write_eof()
 
     # What the simulator does.
@@ -134,7 +194,7 @@ class Client(asyncio.Protocol):
     def answered(self, data: bytes) -> None:
         """Pass on what the simulator sent, up to the next fault, and begin that."""
         if self._slow is not None:
-            self._delayed += data
+            self._held = self._held[0], self._held[1] + data
         elif self._left_until_cut is not None:
             self._write_until_cut(data)
         elif self._ending is None:
@@ -143,8 +203,21 @@ class Client(asyncio.Protocol):
                 self.transport.write(passing)
             if marked is not None:
                 self._perform(marked)
-            elif self._half_closed or self._house.stopping:
-                self._after_answer()
+            elif not self._methods and self._responses.between:
+                self._settle()
+            elif self._half_closed:
+                self._tell_that_a_reader_left()
+
+    def _settle(self) -> None:
+        """Turn to the client again: its request is answered."""
+        if not self._is_asking:
+            return
+        self._is_asking = False
+        if self._is_last:
+            self._end(Lingering(self.transport, half_closed=self._half_closed))
+            return
+        self.transport.resume_reading()
+        self._advance()
 
     def upstream_is_gone(self, last: bytes) -> None:
         """Pass on the simulator's last bytes and end."""
@@ -159,22 +232,17 @@ class Client(asyncio.Protocol):
     def _end_if_upstream_did(self) -> None:
         if self._upstream_is_gone and self._slow is None and self._ending is None:
             self.transport.write(self._responses.let_go())
-            self._ending = Lingering(self.transport, half_closed=self._half_closed)
+            self._end(Lingering(self.transport, half_closed=self._half_closed))
 
-    def _after_answer(self) -> None:
-        if self._house.stopping and self._is_idle:
+    def close_unless_owed(self, latest: float) -> None:
+        """End now unless a request waits for its answer or is under way; an answer due after `latest` goes at once."""
+        is_silent = self._ending is not None and self._ending.is_silent
+        is_idle = not self._is_asking and self._ending is None and self._intake.part is Part.NOTHING
+        if is_silent or is_idle or self._responses.in_stream:
             self.transport.close()
-        elif self._half_closed:
-            self._pass_on_eof()
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._slow is None and self._responses.between and not self._requests.outstanding
-
-    def close_when_idle(self) -> None:
-        """End now if nothing is under way, or nothing ever comes; else after the answer."""
-        if self._is_idle or (self._ending is not None and self._ending.is_silent):
-            self.transport.close()
+        elif self._slow is not None and self._slow.when() > latest:
+            self._slow.cancel()
+            self._delay_is_over()
 
     # Faults.
 
@@ -195,18 +263,19 @@ class Client(asyncio.Protocol):
     def _end(self, ending: Ending) -> None:
         self._ending = ending
         self._left_until_cut = None
+        self._house.waits_no_more(self)
         self._drop_upstream()
         if self._house.stopping:
-            self.close_when_idle()
+            self.close_unless_owed(0)
 
     def _delay(self, marked: Marked, milliseconds: int) -> None:
         self._hold_upstream()
-        self._delayed = marked.rest
-        self._slow = asyncio.get_running_loop().call_later(milliseconds / 1000, self._delay_is_over, marked.head)
+        self._held = marked.head, marked.rest
+        self._slow = asyncio.get_running_loop().call_later(milliseconds / 1000, self._delay_is_over)
 
-    def _delay_is_over(self, head: bytes) -> None:
+    def _delay_is_over(self) -> None:
         self._slow = None
-        rest, self._delayed = self._delayed, b""
+        (head, rest), self._held = self._held, (b"", b"")
         self._go_on(head, rest)
         self._release_upstream()
         self._end_if_upstream_did()
@@ -229,47 +298,6 @@ class Client(asyncio.Protocol):
         self._left_until_cut -= len(part)
         if self._left_until_cut == 0:
             self._end(Lingering(self.transport, half_closed=self._half_closed))
-
-
-class Upstream(asyncio.Protocol):
-    """The connection to the simulator that belongs to one client."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        if self._client.transport.is_closing():
-            self.transport.abort()
-        else:
-            self._client.reached(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._client.answered(data)
-
-    def pause_writing(self) -> None:
-        self._client.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self._client.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        # A server that refuses a long upload answers and hangs up: its answer is still to be read when we notice.
-        self._client.upstream_is_gone(salvaged(self.transport) if exc is not None else b"")
-
-
-def salvaged(transport: asyncio.Transport) -> bytes:
-    """Return what is left to read from a connection on which writing failed."""
-    sock: Any = transport.get_extra_info("socket")
-    parts: list[bytes] = []
-    try:
-        while sum(map(len, parts)) < MOST_SALVAGED and (part := os.read(sock.fileno(), 65536)):
-            parts.append(part)
-    except OSError:
-        pass
-    return b"".join(parts)
 
 
 def _milliseconds(fault: Fault) -> int:

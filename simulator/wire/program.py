@@ -10,9 +10,10 @@ import resource
 import signal
 import socket
 
+from simulator.wire.patience import Deadlines
 from simulator.wire.relay import Relay
 
-GRACE = 0.7  # seconds for answers under way; a held one is cut then
+GRACE = 5.0  # seconds for answers under way, where nobody says how many
 MOST_CONNECTIONS = 20_000
 SPARE_DESCRIPTORS = 64
 
@@ -44,12 +45,32 @@ def inherited(fd: int) -> socket.socket:
     return sock
 
 
-def run(listening: socket.socket, upstream: str | tuple[str, int], parent_fd: int | None) -> None:
-    """Relay until SIGTERM, Ctrl-C, or the end of the parent's pipe."""
-    asyncio.run(_run(listening, upstream, parent_fd))
+def deadlines_of(text: str) -> Deadlines:
+    """Read `head,pause,whole,idle,stuck` in seconds. Raises CannotRelayError."""
+    try:
+        return Deadlines(*(float(item) for item in text.split(",")))
+    except (TypeError, ValueError):
+        raise CannotRelayError(f"{text!r} is not up to five numbers of seconds") from None
 
 
-async def _run(listening: socket.socket, upstream: str | tuple[str, int], parent_fd: int | None) -> None:
+def run(
+    listening: socket.socket,
+    upstream: str | tuple[str, int],
+    parent_fd: int | None,
+    deadlines: Deadlines,
+    grace: float,
+) -> None:
+    """Relay until SIGTERM, Ctrl-C, or the end of the parent's pipe; then for `grace` seconds at most."""
+    asyncio.run(_run(listening, upstream, parent_fd, deadlines, grace))
+
+
+async def _run(
+    listening: socket.socket,
+    upstream: str | tuple[str, int],
+    parent_fd: int | None,
+    deadlines: Deadlines,
+    grace: float,
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,11 +78,11 @@ async def _run(listening: socket.socket, upstream: str | tuple[str, int], parent
     if parent_fd is not None:
         _watch(parent_fd, stop)
     most = most_connections()
-    relay = Relay(listening, upstream, most)
+    relay = Relay(listening, upstream, most, deadlines)
     relay.start()
     print(json.dumps({"ready": True, "most_connections": most}), flush=True)  # noqa: T201  the program's output
     await stop.wait()
-    await relay.stop(GRACE)
+    await relay.stop(grace)
 
 
 def most_connections() -> int:

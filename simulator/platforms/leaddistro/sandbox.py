@@ -33,6 +33,7 @@ from simulator.contract.sandbox import (
 )
 from simulator.platforms.leaddistro import INGEST, LOOKUP, PING
 from simulator.platforms.leaddistro.readings import Readings
+from simulator.platforms.leaddistro.severities import LeadDistroSeverities
 from simulator.routing import model
 
 PLATFORM = "leaddistro"
@@ -73,10 +74,10 @@ class LeadDistroBuyer(BuyerEntry):
 
     def value(self, around: Surroundings, unwanted: frozenset[str]) -> model.Buyer:
         """`unwanted` is the campaign's list where the reading makes it a silent skip (C2)."""
-        common = self.common(around)
+        terms = self.shared_terms(around)
         url = self.webhook.url if self.webhook else around.mock(PLATFORM, self.id, "webhook")
         return model.Buyer(
-            **{**common, "suppressed": common["suppressed"] | unwanted},
+            **{**terms, "suppressed": terms["suppressed"] | unwanted},
             price=self.price,
             priority=self.priority,
             weight=self.weight,
@@ -155,6 +156,9 @@ class LeadDistroSection(PlatformSection):
     """Campaigns with their buyers, suppliers, and the readings in force."""
 
     readings: Readings = Readings()
+    severities: LeadDistroSeverities = Field(
+        LeadDistroSeverities(), description="Of duties, for the audit and live findings."
+    )
     campaigns: tuple[Campaign, ...] = ()
     suppliers: tuple[Supplier, ...] = ()
 
@@ -165,6 +169,7 @@ class LeadDistroSection(PlatformSection):
             timezone=around.timezone,
             readings=self.readings,
             words=words(self.readings),
+            severities=self.severities.values(),
             secret=around.secret,
             sources={source.name: source for source in found},
             buyers=buyers_of(found),

@@ -37,6 +37,7 @@ from simulator.platforms.pingtree import signing
 from simulator.platforms.pingtree.admission import bearer_door, campaign_door, org_door
 from simulator.platforms.pingtree.after_sale import EventEntry, OfferEntry
 from simulator.platforms.pingtree.readings import Readings
+from simulator.platforms.pingtree.severities import PingtreeSeverities
 from simulator.routing import model
 
 PLATFORM = "pingtree"
@@ -93,7 +94,7 @@ class PingtreeBuyer(BuyerEntry):
             bypass_ping=self.bypass_ping or not ping_url,
         )
         return model.Buyer(
-            **self.common(around),
+            **self.shared_terms(around),
             price=self.price,
             minimum_price=self.minimum_price,
             tcpa=self.tcpa,
@@ -184,6 +185,9 @@ class PingtreeSection(PlatformSection):
     """Campaigns with their buyers and sources, and the readings in force."""
 
     readings: Readings = Readings()
+    severities: PingtreeSeverities = Field(
+        PingtreeSeverities(), description="Of duties, for the audit and live findings."
+    )
     org_id: Name = Field("org_5f1a2b3c", description="The `{org-id}` in paths; a tenant's has its suffix.")
     campaigns: tuple[Campaign, ...] = ()
 
@@ -194,6 +198,7 @@ class PingtreeSection(PlatformSection):
             timezone=around.timezone,
             readings=self.readings,
             words=words(self.readings),
+            severities=self.severities.values(),
             secret=around.secret,
             sources={source.name: source for source in found},
             buyers=buyers_of(found),

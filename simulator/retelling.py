@@ -1,0 +1,142 @@
+"""What a recorded request is told as: cut to a size for people, without secrets, with evidence for duties.
+
+From the facts as they were written down, and the accounts as they were then. Nothing is written down here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from simulator import masking
+from simulator.contract import credentials
+from simulator.contract.account import Account, Received
+from simulator.contract.model import Contract
+
+LONGEST_BODY = 16 * 1024  # characters that are kept of one body
+LONGEST_TEXT = 2048  # bytes that are kept of a URL; beyond, a flood of them would push out everything else
+
+
+class Retelling:
+    """Tells the requests of one tenant at one platform, for as long as these are its accounts."""
+
+    def __init__(
+        self, contract: Contract, accounts: Mapping[str, Account], key: bytes, *, mask_bodies: bool = False
+    ) -> None:
+        self.accounts = accounts
+        self._contract = contract
+        self._key = key
+        self._mask_bodies = mask_bodies
+        self._secrets = masking.Secrets(masking.credentials(accounts.values()))
+        said = ("id", "evidence", "reading", "meaning", "source")
+        self._rows = {row.id: {name: getattr(row, name) for name in said} for row in contract.rows}
+
+    def __call__(self, blob: bytes) -> dict[str, Any]:
+        """Return the document of a request from its facts. Costs far more than writing them down did."""
+        document: dict[str, Any] = orjson.loads(blob)
+        method, path, arguments, headers, query, body = document.pop("received")
+        received = Received(method, path, arguments, headers, query.encode("latin-1"), body.encode("latin-1"))
+        found = self._secrets.found_in(*_searched(received))
+        size = len(received.body)
+        evidence = self._evidence(received, datetime.fromisoformat(document["at"]), found)
+        answered = document.pop("answered")
+        document |= {"row": self._rows[document["row_id"]], "began": document.pop("began")}
+        if found:
+            received = _clean(received, found)
+        document |= self._exchanged(received, size, *answered)
+        document["request"] |= evidence
+        if self._mask_bodies:
+            named = {document["campaign_id"], document["lead_id"], document["transaction_id"]}
+            found = list({*found, *masking.values(received.body)} - named)
+        masked: dict[str, Any] = masking.cleaned(document, found) if found else document
+        return masked
+
+    def final(self, blob: bytes) -> bytes:
+        """Return the document as JSON, for facts that are too large, or too private, to be kept as they came."""
+        return orjson.dumps(self(blob))
+
+    def _exchanged(
+        self, received: Received, size: int, headers: Iterable[tuple[str, str]], body: str, body_bytes: int
+    ) -> dict[str, Any]:
+        query = masking.query(received.query)
+        if self._mask_bodies and query:
+            query = masking.HIDDEN.encode()
+        path = f"{received.path}?{query.decode('latin-1')}" if query else received.path
+        sent = masking.structure(received.body) if self._mask_bodies else received.body.decode("utf-8", "replace")
+        return {
+            "method": received.method[:40],
+            "path": path[:LONGEST_TEXT],
+            "request": {"headers": masking.headers(received.headers), **_cut(sent, size)},
+            "answer": {
+                "headers": {"content-type": "application/json", **dict(headers)},
+                **_cut(body, body_bytes),
+            },
+        }
+
+    def _evidence(self, received: Received, at: datetime, found: Sequence[str]) -> dict[str, Any]:
+        """Return what duties ask of a request that what is kept of it does not tell: no secret, no value."""
+        told: dict[str, Any] = {"digest": _digest(received, self._key)}
+        contract = self._contract
+        if contract.duties is not None:
+            account = self.accounts[contract.platform]
+            source = account.sources.get(contract.admission.caller(received))
+            told["credential"] = credentials.facts(received, account, source, contract.duties.dialect, at)
+        if found and (places := _places(received, found)):
+            told["misplaced"] = places
+        return told | {"masked": True} if self._mask_bodies else told
+
+
+def _searched(received: Received) -> tuple[bytes, list[bytes]]:
+    """Return all that a caller may have put a secret into, and the credentials that it presented in the right place."""
+    presented, other = [], [received.path]
+    for name, value in received.headers.items():
+        if name in masking.SECRET_HEADERS:
+            presented.append(value.rpartition(" ")[2].encode())
+        else:
+            other.append(value)
+    return b"\n".join(("\n".join(other).encode(), received.query, received.body)), presented
+
+
+def _digest(received: Received, key: bytes) -> str:
+    """Return what is equal for equal requests with equal credentials, and says nothing else."""
+    credential = "\n".join(received.headers.get(name, "") for name in sorted(masking.SECRET_HEADERS))
+    head = f"{received.method}\n{received.path}\n{received.headers.get('content-type', '')}\n{credential}\n"
+    whole = b"\0".join((head.encode("utf-8", "replace"), received.query, received.body))
+    return blake2b(whole, key=key, digest_size=12).hexdigest()
+
+
+def _places(received: Received, found: Sequence[str]) -> list[str]:
+    """Return where credentials stand that should not be there."""
+    other = "\n".join(value for name, value in received.headers.items() if name not in masking.SECRET_HEADERS)
+    texts = {
+        "path": received.path,
+        "query": received.query.decode("latin-1"),
+        "body": received.body.decode("utf-8", "replace"),
+        "headers": other,
+    }
+    return [place for place, text in texts.items() if any(secret in text for secret in found)]
+
+
+def _clean(received: Received, found: list[str]) -> Received:
+    """Take secrets out before anything is cut, since half a secret would not be found again."""
+    return replace(
+        received,
+        path=masking.hidden(received.path, found),
+        query=masking.hidden(received.query.decode("latin-1"), found).encode("latin-1", "replace"),
+        headers={
+            name: value if name in masking.SECRET_HEADERS else masking.hidden(value, found)
+            for name, value in received.headers.items()
+        },
+        body=masking.hidden(received.body.decode("utf-8", "replace"), found).encode(),
+    )
+
+
+def _cut(text: str, size: int) -> dict[str, Any]:
+    if len(text) <= LONGEST_BODY:
+        return {"body": text, "body_bytes": size}
+    return {"body": text[:LONGEST_BODY], "body_bytes": size, "body_truncated": True}

@@ -1,0 +1,131 @@
+"""`/__sandbox/conformance`: the last report of `leadsandbox conform`, given by a file or by a PUT. It is not judged."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from simulator.web.control import PREFIX
+from simulator.web.problems import ProblemError, as_json
+
+MOST_BYTES = 64 * 1024 * 1024
+
+
+class ReportError(Exception):
+    """What was given is no report of `leadsandbox conform` that this version can read."""
+
+
+class _Part(BaseModel):
+    # Only what is shown is checked: the schema of the whole is the suite's.
+    model_config = ConfigDict(extra="allow")
+
+
+class _Row(_Part):
+    id: str
+    platform: str
+    operation: str
+    http: int
+    verdict: str
+
+
+class _Result(_Part):
+    id: str
+    title: str
+    verdict: str
+    findings: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class _Report(_Part):
+    version: int = Field(ge=1, le=1)
+    started: str
+    exit_code: int
+    target: dict[str, Any]
+    counts: dict[str, int]
+    rows: list[_Row]
+    results: list[_Result]
+
+
+class Reports:
+    """The newest report: the one that was PUT last, or the file as it is now if that is newer. Safe between threads."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int] | None = None
+        self._report: dict[str, Any] | None = None
+
+    def put(self, text: bytes) -> dict[str, Any]:
+        """Keep a report. Raises ReportError."""
+        report = _read(text)
+        with self._lock:
+            self._report = report
+        return report
+
+    def last(self) -> dict[str, Any] | None:
+        """Return the newest report, None when there is none. Raises ReportError for a file that is none."""
+        with self._lock:
+            if self.file is not None and (stamp := _stamp(self.file)) not in {None, self._seen}:
+                self._seen, self._report = stamp, _read(_bytes(self.file))
+            return self._report
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None  # not written yet
+    return found.st_mtime_ns, found.st_size
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ReportError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    if len(text) > MOST_BYTES:
+        raise ReportError(f"a report is at most {MOST_BYTES} bytes")
+    try:
+        report: dict[str, Any] = orjson.loads(text)
+        _Report.model_validate(report)
+    except orjson.JSONDecodeError as error:
+        raise ReportError(f"a report is JSON, as `leadsandbox conform --json FILE` writes it: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the document"
+        raise ReportError(f"no report of version 1: {place}: {first['msg']}") from None
+    return report
+
+
+def blueprint(reports: Reports) -> Blueprint:
+    conformance = Blueprint("conformance", __name__)
+
+    @conformance.get(f"{PREFIX}/conformance")
+    def show() -> Response:
+        try:
+            report = reports.last()
+        except ReportError as error:
+            raise ProblemError(409, "Conflict", str(error)) from None
+        if report is None:
+            raise ProblemError(404, "Not found", f"No report yet: PUT the report.json of a run to {PREFIX}/conformance")
+        return as_json(report)
+
+    @conformance.put(f"{PREFIX}/conformance")
+    def keep() -> Response:
+        if (request.content_length or 0) > MOST_BYTES:
+            raise ProblemError(413, "Content too large", f"A report is at most {MOST_BYTES} bytes")
+        try:
+            report = reports.put(request.stream.read(MOST_BYTES + 1))
+        except ReportError as error:
+            raise ProblemError(400, "Bad request", str(error)) from None
+        return as_json({"rows": len(report["rows"]), "results": len(report["results"]), "counts": report["counts"]})
+
+    return conformance

@@ -1,0 +1,68 @@
+"""Pages for people at `/__sandbox/`: what the sandbox sees, in a browser. Nothing is decided or kept here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Flask, Response, redirect, request
+from werkzeug.exceptions import HTTPException
+
+from simulator.web.control import PREFIX
+from simulator.web.dashboard import actions, assets, buying, charting, door, grading, sources, steering, traffic
+from simulator.web.dashboard.frame import THEME_COOKIE, THEMES, UI, Frame
+from simulator.web.dashboard.parts import Parts
+from simulator.web.problems import ProblemError
+
+_PAGES = (traffic, sources, buying, steering, charting, grading, actions)
+
+
+def register(app: Flask, parts: Parts) -> None:
+    """Add the pages. To be called before the control API is added, which answers every other path."""
+    pages = Blueprint("dashboard", __name__)
+    frame = Frame(parts)
+    frame.context["act"] = actions.offering(frame)
+    door.guard(pages, frame, parts.token)
+    door.add_login(pages, frame, parts.token)
+    assets.add(pages)
+    for module in _PAGES:
+        module.add(pages, parts, frame)
+    _add_theme(pages)
+    _add_nothing(pages, frame)
+    pages.register_error_handler(ProblemError, lambda error: frame.failure(error.status, error.title, error.detail))
+    pages.register_error_handler(HTTPException, _told(frame))
+    app.register_blueprint(pages)
+
+
+def front_door(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a view for `/` that shows browsers the pages; everybody else gets what `view` answers."""
+
+    def enter(**arguments: str) -> Any:
+        wants_page = request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("Accept", "")
+        return redirect(f"{PREFIX}/", 302) if wants_page else view(**arguments)
+
+    return enter
+
+
+def _told(frame: Frame) -> Callable[[HTTPException], Response]:
+    def tell(error: HTTPException) -> Response:
+        return frame.failure(error.code or 500, error.name, error.description or error.name)
+
+    return tell
+
+
+def _add_theme(pages: Blueprint) -> None:
+    @pages.post(f"{UI}/theme")
+    def choose() -> Response:
+        response = Response(status=303, headers={"Location": door.local(request.form.get("back", ""))})
+        chosen = request.form.get("theme", "auto")
+        if chosen in THEMES:
+            response.set_cookie(THEME_COOKIE, chosen, path=PREFIX, samesite="Strict", max_age=365 * 86_400)
+        return response
+
+
+def _add_nothing(pages: Blueprint, frame: Frame) -> None:
+    @pages.get(f"{UI}/")
+    @pages.get(f"{UI}/<path:anything>")
+    def nothing(anything: str = "") -> Response:
+        return frame.failure(404, "No such page", f"The dashboard has nothing at {UI}/{anything[:200]}")

@@ -1,0 +1,129 @@
+"""Sources and suppliers: addresses, credentials, what they may send, how fast, and what they sent last."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from flask import Blueprint, Response
+
+from simulator.contract.account import Source
+from simulator.contract.model import Contract, Operation, in_force
+from simulator.journal import Filter, Requests
+from simulator.recording import shorts
+from simulator.tenants import Tenant
+from simulator.web.control import PREFIX
+from simulator.web.dashboard.frame import UI, Frame, origin
+from simulator.web.dashboard.parts import Parts
+from simulator.welcome import curl, path_of
+
+RECENT = 5
+LOOKED_AT = 2000  # of the newest requests, for the gauges
+WINDOW = 10.0  # seconds in which refusals are counted
+
+Rates = Mapping[tuple[str, str, str], Mapping[str, int]]
+
+
+def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
+    @pages.get(f"{UI}/sources")
+    def sources() -> Response:
+        tenant = parts.tenant()
+        journal = parts.journals.of(tenant.id)
+        seen = rates(journal, time.monotonic())
+        return frame.page(
+            "sources.html.jinja",
+            "sources",
+            "Sources & suppliers",
+            platforms=[_platform(contract, tenant, journal, seen) for contract in parts.contracts.values()],
+            formats=("html", "markdown", "schema", "openapi", "curl"),
+            specs=f"{PREFIX}/specs",
+        )
+
+
+def rates(journal: Requests, now: float) -> Rates:
+    """Return, by platform, source and operation, what came in the last second (`now`) and was refused in WINDOW.
+
+    `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time.
+    """
+    found: dict[tuple[str, str, str], Counter[str]] = {}
+    for entry in islice(journal.newest_first(), LOOKED_AT):
+        age = now - entry["began"]
+        if age > WINDOW:
+            break
+        counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
+        counts["now"] += age <= 1
+        counts["refused"] += entry["http"] == 429
+    return found
+
+
+def _platform(contract: Contract, tenant: Tenant, journal: Requests, seen: Rates) -> dict[str, Any]:
+    account = tenant.accounts[contract.platform]
+    return {
+        "contract": contract,
+        "sources": [_source(contract, tenant, source, journal, seen) for source in account.sources.values()],
+    }
+
+
+def _source(contract: Contract, tenant: Tenant, source: Source, journal: Requests, seen: Rates) -> dict[str, Any]:
+    words = tenant.accounts[contract.platform].words
+    page = journal.select(Filter(platform=contract.platform, source=source.id), RECENT)
+    return {
+        "source": source,
+        "named": source.name if source.name not in source.credentials.values() else "",
+        "operations": [_operation(contract, item, source, words) for item in contract.operations],
+        "credentials": [_credential(contract, source, kind) for kind in source.credentials],
+        "gauges": list(_gauges(contract, source, seen)),
+        "fields": _fields(source),
+        "recent": shorts(page.requests),
+    }
+
+
+def _operation(contract: Contract, operation: Operation, source: Source, words: Mapping[str, str]) -> dict[str, Any]:
+    methods = [name for name, reading in operation.methods.items() if in_force(reading, words)]
+    return {
+        "name": operation.name,
+        "methods": methods,
+        "summary": operation.summary,
+        "url": origin() + path_of(operation, source).replace("'$TXN'", "$TXN"),
+        "takes_lead": operation.takes_lead,
+        "credential": operation.credential,
+        "curl": curl(origin(), contract, operation, source),
+    }
+
+
+def _credential(contract: Contract, source: Source, kind: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "value": source.credentials[kind],
+        "opens": [item.name for item in contract.operations if item.credential == kind],
+        "retired": sum(old.kind == kind for old in source.retired),
+    }
+
+
+def _gauges(contract: Contract, source: Source, seen: Rates) -> Iterator[dict[str, Any]]:
+    for name, limit in source.limits.items():
+        counts = seen.get((contract.platform, source.id, name), {})
+        yield {
+            "operation": name,
+            "rate": limit.rate,
+            "burst": limit.burst,
+            "seconds": limit.seconds,
+            "now": counts.get("now", 0),
+            "refused": counts.get("refused", 0),
+        }
+
+
+def _fields(source: Source) -> list[dict[str, Any]]:
+    """Return the fields of its own that the source may send, for each campaign."""
+    return [
+        {
+            "campaign": name,
+            "ping_required": terms.ping_required,
+            "ping_lifetime": terms.ping_lifetime,
+            "fields": terms.fields,
+        }
+        for name, terms in source.terms.items()
+    ]

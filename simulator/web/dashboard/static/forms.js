@@ -1,0 +1,36 @@
+// Forms: choices that submit at once, questions before something is lost, and the curl that follows what is typed.
+for (const choice of document.querySelectorAll("[data-autosubmit]")) {
+  choice.addEventListener("change", () => choice.form.requestSubmit());
+}
+
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+for (const form of document.querySelectorAll("form[data-curl]")) {
+  const shown = document.getElementById(form.dataset.curl);
+  const update = () => (shown.textContent = command(form));
+  form.addEventListener("input", update);
+  update();
+}
+
+function command(form) {
+  const told = form.dataset;
+  const body = JSON.parse(told.fixed || "{}");
+  for (const field of form.querySelectorAll("[data-json]")) {
+    if ((field.type === "radio" || field.type === "checkbox") && !field.checked) continue;
+    const value = field.value.trim();
+    if (!value) continue;
+    if (field.dataset.json === "list") body[field.name] = [...(body[field.name] || []), value];
+    else body[field.name] = field.dataset.json === "number" ? Number(value) : field.dataset.json === "true" ? true : value;
+  }
+  const parts = [`curl -X ${told.method} ${quoted(told.address)}`];
+  if (told.header) parts.push(`-H "${told.header}"`);
+  if (Object.keys(body).length) parts.push(`-d ${quoted(JSON.stringify(body))}`);
+  return parts.join(" ");
+}
+
+function quoted(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
+}

@@ -1,0 +1,66 @@
+// Regions that follow what happens: the server renders the page again, and the marked parts of it are swapped.
+import { KINDS } from "./live.js";
+
+const LEAST = 1000; // milliseconds between two looks
+let busy = false;
+
+/** Returns this page as the server renders it now, null when it does not answer. */
+export async function pageAgain() {
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    if (!answer.ok || answer.redirected) return null;
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return null;
+  }
+}
+
+export function watchRegions(stream) {
+  const every = Number(document.querySelector("[data-every]")?.dataset.every) || LEAST;
+  if (!document.querySelector("[data-live]")) return;
+  let due = false;
+  let after = 0;
+
+  async function look() {
+    due = false;
+    if (document.hidden || busy) return;
+    busy = true;
+    const page = await pageAgain();
+    busy = false;
+    if (page) for (const region of document.querySelectorAll("[data-live][id]")) swap(region, page.getElementById(region.id));
+    // Rates and gauges fall after the last event too.
+    if (after > 0) {
+      after -= 1;
+      plan();
+    }
+  }
+
+  function plan() {
+    if (due) return;
+    due = true;
+    setTimeout(look, every);
+  }
+
+  for (const kind of KINDS) {
+    stream.on(kind, () => {
+      after = 2;
+      plan();
+    });
+  }
+  stream.onBack(plan);
+}
+
+function swap(region, fresh) {
+  if (!fresh || region.isEqualNode(fresh)) return;
+  // Whoever is in the middle of something there keeps what they have.
+  if (region.contains(document.activeElement) && document.activeElement !== document.body) return;
+  if (region.contains(getSelection()?.anchorNode) && !getSelection().isCollapsed) return;
+  const open = new Set(Array.from(region.querySelectorAll("details[open][id]"), (item) => item.id));
+  for (const item of fresh.querySelectorAll("details[id]")) if (open.has(item.id)) item.open = true;
+  const scrolled = new Map(Array.from(region.querySelectorAll("[id]"), (item) => [item.id, item.scrollTop]).filter(([, top]) => top));
+  region.replaceChildren(...document.importNode(fresh, true).childNodes);
+  for (const [id, top] of scrolled) {
+    const item = document.getElementById(id);
+    if (item) item.scrollTop = top;
+  }
+}

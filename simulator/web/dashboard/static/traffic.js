@@ -1,0 +1,151 @@
+// The live list: newest first, a bounded number of rows, one change of the document per frame however many come.
+import { pageAgain } from "./refresh.js";
+
+// Marks that show nothing and change how the rest reads, as the server's pages spell them out too.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const FIELDS = ["platform", "operation", "row", "source", "http"];
+
+export function watchTraffic(stream) {
+  const box = document.getElementById("traffic");
+  const table = box.querySelector("table");
+  const rows = document.getElementById("rows");
+  const template = document.getElementById("row-template").content.querySelector("tr");
+  const pause = document.getElementById("pause");
+  const said = document.getElementById("said");
+  const keep = Number(box.dataset.keep);
+  const wanted = filterOf(new URLSearchParams(location.search));
+  const isFirstPage = !new URLSearchParams(location.search).has("after");
+  let waiting = [];
+  let unseen = 0;
+  let asked = false;
+  let paused = false;
+
+  pause.hidden = !isFirstPage;
+
+  function take(event) {
+    if (!matches(event, wanted)) return;
+    unseen += 1;
+    waiting.push(event);
+    if (waiting.length > keep * 2) waiting = waiting.slice(-keep);
+    ask();
+  }
+
+  function ask() {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(draw);
+  }
+
+  function draw() {
+    asked = false;
+    if (paused) {
+      pause.textContent = `Resume (${unseen} new)`;
+      return;
+    }
+    const batch = waiting.slice(-keep).reverse();
+    waiting = [];
+    unseen = 0;
+    if (!batch.length) return;
+    const known = new Set(Array.from(rows.children, (row) => row.dataset.id));
+    const fresh = document.createDocumentFragment();
+    for (const event of batch) if (!known.has(event.id)) fresh.append(rowOf(event, template, box.dataset));
+    const scrolled = window.scrollY > 0 && box.getBoundingClientRect().top < 0;
+    const before = rows.offsetHeight;
+    rows.prepend(fresh);
+    while (rows.children.length > keep) {
+      const last = rows.lastElementChild;
+      if (last.contains(document.activeElement)) break; // never take away what somebody is on
+      last.remove();
+    }
+    if (scrolled) window.scrollBy(0, rows.offsetHeight - before);
+    const empty = document.getElementById("empty");
+    if (empty) empty.remove();
+    table.hidden = false;
+  }
+
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", String(paused));
+    pause.textContent = paused ? "Resume" : "Pause";
+    said.textContent = paused ? "Paused" : "Live again";
+    ask();
+  });
+
+  if (!isFirstPage) return;
+  stream.on("request", take);
+  stream.on("dropped", (event) => {
+    said.textContent = `${event.events} requests came too fast to be shown`;
+  });
+  stream.onBack(async () => {
+    const page = await pageAgain();
+    if (!page || paused) return;
+    const found = page.getElementById("rows");
+    if (found) rows.replaceChildren(...found.children);
+    if (rows.children.length) {
+      table.hidden = false;
+      document.getElementById("empty")?.remove();
+    }
+  });
+}
+
+function filterOf(parameters) {
+  const found = {};
+  for (const name of FIELDS) {
+    const value = (parameters.get(name) || "").trim();
+    if (value) found[name] = value.toLowerCase();
+  }
+  return found;
+}
+
+function matches(event, wanted) {
+  const told = { platform: event.platform, operation: event.operation, row: event.row_id, source: event.source_id };
+  for (const [name, value] of Object.entries(told)) {
+    if (wanted[name] && wanted[name] !== String(value).toLowerCase()) return false;
+  }
+  if (!wanted.http) return true;
+  const http = String(event.http);
+  return wanted.http.endsWith("xx") ? wanted.http[0] === http[0] : wanted.http === http;
+}
+
+function rowOf(event, template, told) {
+  const row = template.cloneNode(true);
+  const cell = (name) => row.querySelector(`.c-${name}`);
+  row.dataset.id = event.id;
+  row.classList.add("fresh");
+  const time = cell("time").firstElementChild;
+  time.dateTime = event.at;
+  time.textContent = event.at.slice(11, 23);
+  const status = cell("status").firstElementChild;
+  status.textContent = event.http;
+  status.className = `status ${event.http < 400 ? "ok" : event.http >= 500 ? "bad" : "odd"}`;
+  const link = cell("what").querySelector("a");
+  link.href = `${told.pageOf}${encodeURIComponent(event.id)}${told.query}`;
+  link.querySelector(".method").textContent = event.method;
+  link.querySelector("bdi").textContent = shorter(event.path, 200);
+  cell("op").textContent = event.operation === "*" ? "none" : event.operation;
+  if (event.source_id) {
+    const name = document.createElement("bdi");
+    name.textContent = shorter(event.source_id, 80);
+    cell("source").replaceChildren(name);
+  }
+  cell("row").firstElementChild.textContent = event.row_id;
+  cell("why").firstElementChild.textContent = shorter(event.detail || event.reason.replaceAll("_", " "), 200);
+  if (event.triggers.length) {
+    const tag = document.createElement("span");
+    tag.className = "tag";
+    tag.textContent = "trigger";
+    cell("why").append(" ", tag);
+  }
+  cell("ms").textContent = milliseconds(event.duration_ms);
+  return row;
+}
+
+function shorter(text, length) {
+  const cut = text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+  return cut.replace(UNSEEN, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function milliseconds(value) {
+  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
+  return `${value.toFixed(value >= 10 ? 0 : 1)} ms`;
+}
