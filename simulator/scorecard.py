@@ -16,7 +16,7 @@ FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
 SHOWN = 10  # request ids on a line
 
-_STYLE = """:root{color-scheme:light dark;--ink:#1c1e21;--ground:#fff;--line:#ddd;--pass:#157a3c;--fail:#b3261e;
+STYLE = """:root{color-scheme:light dark;--ink:#1c1e21;--ground:#fff;--line:#ddd;--pass:#157a3c;--fail:#b3261e;
 --warn:#8a5a00;--info:#1a5fa8;--quiet:#666}@media(prefers-color-scheme:dark){:root{--ink:#e2e5e9;--ground:#14171a;
 --line:#3a3f45;--pass:#5fcf8b;--fail:#ff8a80;--warn:#f0b169;--info:#82b8f5;--quiet:#a3a9b0}}
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:var(--ink);
@@ -141,11 +141,6 @@ def _legal(text: str) -> str:
 # --- for a browser --------------------------------------------------------------------------------------------
 
 
-def style() -> str:
-    """Return the page's one style, for a content security policy."""
-    return _STYLE
-
-
 def html(card: Document, base_url: str = "") -> str:
     """Return the scorecard as one page that needs nothing else; its links lead to the sandbox at `base_url`."""
     link = partial(_address, base_url, card["tenant"])
@@ -155,7 +150,7 @@ def html(card: Document, base_url: str = "") -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. "
+        f"<style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. "
         f"A duty that nothing exercised is not passed.</p>{parts}</main></body></html>\n"
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from simulator.web.conformance import Reports
 from tests.running import Running, sandbox
 from tests.tenant import TIMEOUT, Tenant
 
@@ -481,6 +482,15 @@ def test_a_report_file_is_shown_when_it_is_written_and_a_broken_one_is_named(tmp
         assert "a target" in Page(requests.get(url, timeout=TIMEOUT)).text
         file.write_text("{}")
         assert "no report of version 1" in Page(requests.get(url, timeout=TIMEOUT)).text
+
+
+def test_what_was_put_to_one_worker_is_shown_by_the_others(tmp_path: Path) -> None:
+    one, other = (Reports(None, tmp_path / "conformance.json") for _ in range(2))
+    assert other.last() is None
+    one.put(json.dumps(report()).encode())
+    other.put(json.dumps(report(exit_code=0)).encode())
+    assert [item["exit_code"] for reports in (one, other) if (item := reports.last())] == [0, 0]
+    assert [file.name for file in tmp_path.iterdir()] == ["conformance.json"]
 
 
 # --- who may ---------------------------------------------------------------------------------------------------

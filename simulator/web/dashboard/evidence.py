@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from simulator import explaining
@@ -14,7 +11,6 @@ from simulator.auditing import attempts_at_own_receivers, audit
 from simulator.contract.ledger import grade
 from simulator.contract.model import Contract, Journey
 from simulator.contract.traffic import History
-from simulator.journal import Filter, Requests
 from simulator.tenants import Tenant
 from simulator.web.dashboard.parts import Parts
 
@@ -55,16 +51,7 @@ def card(parts: Parts, tenant: Tenant) -> dict[str, Any]:
     return found
 
 
-def _near(journal: Requests, entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the request among others of its source, newest first: before it, and after it unless they are many."""
-    same = Filter(platform=entry["platform"], source=entry["source_id"])
-    since = replace(same, since=datetime.fromisoformat(entry["at"]))
-    later = list(islice(journal.newest_first(since), AFTER + 1))
-    place = next((n for n, item in enumerate(later) if item["id"] == entry["id"]), 0)
-    return [*later[:place], entry, *journal.select(same, BEFORE, entry["id"]).requests]
-
-
-def findings(parts: Parts, tenant: Tenant, entry: dict[str, Any]) -> list[dict[str, Any]]:
+def findings(parts: Parts, tenant: Tenant, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the duties that this request broke, alone or with those of its source around it.
 
     Not the whole journal: to grade ten thousand requests takes seconds.
@@ -73,7 +60,8 @@ def findings(parts: Parts, tenant: Tenant, entry: dict[str, Any]) -> list[dict[s
     if contract.duties is None:
         return []
     account = tenant.accounts[contract.platform]
-    marked = (item | {"forced": bool(explaining.triggers(item))} for item in _near(parts.journals.of(tenant.id), entry))
+    near = parts.journals.of(tenant.id).around(entry["id"], BEFORE, AFTER)
+    marked = (item | {"forced": bool(explaining.triggers(item))} for item in near)
     history = History(contract, contract.duties.dialect, account, marked, ())
     return [
         {"duty": verdict.duty, "severity": finding.severity.value, "detail": finding.detail}

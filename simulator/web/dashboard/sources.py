@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -32,15 +32,14 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     @pages.get(f"{UI}/sources")
     def sources() -> Response:
         tenant = parts.tenant()
-        newest = list(islice(parts.journals.of(tenant.id).newest_first(), LOOKED_AT))
-        seen, latest = rates(newest, time.monotonic()), _latest(newest)
+        journal = parts.journals.of(tenant.id)
+        seen = rates(list(islice(journal.newest_first(), LOOKED_AT)), time.monotonic())
+        latest = journal.latest_of_each(RECENT)
         return frame.page(
             "sources.html.jinja",
             "sources",
             "Sources & suppliers",
             platforms=[_platform(contract, tenant, latest, seen) for contract in parts.contracts.values()],
-            looked_at=LOOKED_AT,
-            full=len(newest) >= LOOKED_AT,
             formats=("html", "markdown", "schema", "openapi", "curl"),
             specs=f"{PREFIX}/specs",
         )
@@ -62,16 +61,6 @@ def rates(newest: Sequence[Mapping[str, Any]], now: float) -> Rates:
     oldest = now - newest[-1]["began"] if len(newest) >= LOOKED_AT else 1.0
     share = min(1.0, max(0.01, oldest))
     return {key: {**counts, "now": round(counts["now"] / share)} for key, counts in found.items()}
-
-
-def _latest(newest: Iterable[dict[str, Any]]) -> Latest:
-    """Return the newest requests of every platform and source."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for entry in newest:
-        own = found.setdefault((entry["platform"], entry["source_id"]), [])
-        if len(own) < RECENT:
-            own.append(entry)
-    return found
 
 
 def _platform(contract: Contract, tenant: Tenant, latest: Latest, seen: Rates) -> dict[str, Any]:

@@ -22,10 +22,16 @@ export function watchTraffic(stream) {
   let asked = false;
   let restUntil = 0;
   let paused = false;
+  let meanwhile = null; // what streams in while the list is fetched anew, which may be older than it
 
   pause.hidden = !isFirstPage;
 
   function take(event) {
+    if (meanwhile) {
+      meanwhile.push(event);
+      if (meanwhile.length > keep) meanwhile.shift();
+      return;
+    }
     if (!matches(event, wanted)) return;
     unseen += 1;
     waiting.push(event);
@@ -81,14 +87,17 @@ export function watchTraffic(stream) {
     said.textContent = `${event.events} requests came too fast to be shown`;
   });
   stream.onBack(async () => {
+    meanwhile = meanwhile || [];
     const page = await pageAgain();
-    if (!page || paused) return;
-    const found = page.getElementById("rows");
+    const later = meanwhile || [];
+    meanwhile = null;
+    const found = paused ? null : page?.getElementById("rows");
     if (found) rows.replaceChildren(...found.children);
     if (rows.children.length) {
       table.hidden = false;
       document.getElementById("empty")?.remove();
     }
+    for (const event of later) take(event);
   });
 }
 
