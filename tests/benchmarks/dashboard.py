@@ -10,6 +10,7 @@ beside throughput, since other work on the machine takes from the latter only. N
 from __future__ import annotations
 
 # ruff: noqa: T201  a script prints
+import html
 import json
 import os
 import re
@@ -89,7 +90,9 @@ def sandbox(folder: Path) -> Iterator[Running]:
 @contextmanager
 def viewer(base_url: str) -> Iterator[None]:
     """Look at the traffic page for as long as the block takes."""
-    listening = subprocess.Popen(["curl", "-sN", "-o", "/dev/null", f"{base_url}/__sandbox/events"])
+    with urllib.request.urlopen(f"{base_url}/__sandbox/", timeout=30) as page:
+        stream = html.unescape(re.search(r'data-events="([^"]+)"', page.read().decode())[1])  # type: ignore[index]
+    listening = subprocess.Popen(["curl", "-sN", "-o", "/dev/null", f"{base_url}{stream}"])
     over = threading.Event()
     looking = threading.Thread(target=_look, args=(base_url, over))
     looking.start()
