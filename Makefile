@@ -8,9 +8,12 @@ WORKERS ?= 2
 # How long make reliability, make fuzz and make soak take.
 ROUNDS ?= 30
 EXAMPLES ?= 300
+SENDINGS ?= 20000
+SEED ?= $(shell date +%s)
 MINUTES ?= 30
 
-.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load bench bench-short reliability fuzz soak clean
+.PHONY: sandbox test test-all check lint types imports docs security conform load-smoke load bench bench-short reliability \
+  fuzz soak clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -21,7 +24,7 @@ test: $(READY)  ## Run the tests, but for the long ones
 test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint types imports docs test-all conform load-smoke  ## All that CI runs
+check: lint types imports docs security test-all conform load-smoke  ## All that CI runs
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -36,6 +39,10 @@ imports: $(READY)
 docs: $(READY)  ## Generated pages are up to date
 	@$(BIN)/python docs/generate.py --check
 
+security: $(READY)  ## bandit, and known vulnerabilities of the packages where their list can be reached
+	@$(BIN)/bandit -q -c pyproject.toml -r simulator mock_buyers conformance loadtests fixtures
+	@$(BIN)/python .ci/audit_dependencies.py
+
 conform: $(READY)  ## The conformance suite against a sandbox of its own
 	@$(BIN)/leadsandbox conform
 
@@ -46,8 +53,10 @@ reliability: $(READY)  ## Kill everything at random, take away what it needs: ab
 	@LEADSANDBOX_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/test_kill.py tests/test_outages.py \
 	  tests/test_exactness.py tests/test_check_state.py
 
-fuzz: $(READY)  ## Any order of requests against a model; generated requests against the OpenAPI document
+fuzz: $(READY)  ## Any order of requests against a model, generated requests, nonsense on raw sockets; new dice each time
 	@LEADSANDBOX_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_state_machines.py tests/test_second_judge.py
+	@LEADSANDBOX_FUZZ_SENDINGS=$(SENDINGS) LEADSANDBOX_FUZZ_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q tests/test_raw_sockets.py && echo "seed $(SEED), $(SENDINGS) sendings"
 
 soak: $(READY)  ## Half an hour at half the ceiling: is everything flat?
 	@$(BIN)/python -m tests.benchmarks.soak --minutes $(MINUTES)

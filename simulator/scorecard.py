@@ -16,7 +16,7 @@ FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
 SHOWN = 10  # request ids on a line
 
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
+STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
 border-bottom:1px solid #ddd}
 .pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
@@ -136,11 +136,6 @@ def _legal(text: str) -> str:
 # --- for a browser --------------------------------------------------------------------------------------------
 
 
-def style() -> str:
-    """Return the page's one style, for a content security policy."""
-    return _STYLE
-
-
 def html(card: Document, base_url: str = "") -> str:
     """Return the scorecard as one page that needs nothing else; its links lead to the sandbox at `base_url`."""
     link = partial(_address, base_url, card["tenant"])
@@ -148,7 +143,7 @@ def html(card: Document, base_url: str = "") -> str:
     parts = "".join(_section(platform, link) for platform in card["platforms"].values())
     evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"</head><body><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. A duty that nothing exercised "
         f"is not passed.</p>{parts}</body></html>\n"
     )

@@ -135,7 +135,7 @@ class Supervisor:
     def _start(
         self, name: str, arguments: Sequence[str], fds: tuple[int, ...], stdin: int = subprocess.DEVNULL
     ) -> Child:
-        process = subprocess.Popen(  # noqa: S603  our own programs
+        process = subprocess.Popen(  # noqa: S603  our own programs  # nosec B603
             [sys.executable, "-m", *arguments],
             stdin=stdin,
             stdout=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ import requests
 from simulator.metrics import summed
 from tests.postgres import Postgres
 from tests.running import PATIENCE, Running, alive, all_at_once, descendants, run, sandbox, wait_until
-from tests.several import control
+from tests.several import control, simulator
 
 LEADS = 120
 
@@ -134,3 +134,8 @@ def test_sums_of_metrics_name_each_family_once() -> None:
         *("# HELP a_total x", "# TYPE a_total counter", 'a_total{k="1"} 5.0', 'a_total{k="2"} 1.0'),
         *("# TYPE b gauge", "b 5.0"),
     ]
+
+
+def test_a_simulator_alone_starts_without_mock_buyers() -> None:
+    with simulator(":memory:") as started:
+        assert started.control("GET", "health")["status"] == "ready"
