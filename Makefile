@@ -5,8 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Two cores: the suite starts real servers, so more workers than cores only wait for each other.
 WORKERS ?= 2
+# How long make reliability, make fuzz and make soak take.
+ROUNDS ?= 30
+EXAMPLES ?= 300
+SENDINGS ?= 20000
+SEED ?= $(shell date +%s)
+MINUTES ?= 30
 
-.PHONY: sandbox test test-all check lint types imports docs conform load-smoke load clean
+.PHONY: sandbox test test-all check lint types imports docs security conform load-smoke load bench bench-short reliability \
+  fuzz soak clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -17,7 +24,7 @@ test: $(READY)  ## Run the tests, but for the long ones
 test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint types imports docs test-all conform load-smoke  ## All that CI runs
+check: lint types imports docs security test-all conform load-smoke  ## All that CI runs
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -32,18 +39,36 @@ imports: $(READY)
 docs: $(READY)  ## Generated pages are up to date
 	@$(BIN)/python docs/generate.py --check
 
+security: $(READY)  ## bandit, and known vulnerabilities of the packages where their list can be reached
+	@$(BIN)/bandit -q -c pyproject.toml -r simulator mock_buyers conformance loadtests fixtures
+	@$(BIN)/python .ci/audit_dependencies.py
+
 conform: $(READY)  ## The conformance suite against a sandbox of its own
 	@$(BIN)/leadsandbox conform
 
 load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, about ninety seconds
-	@for try in 1 2 3; do \
-	  $(BIN)/leadsandbox load lookup steady; code=$$?; \
-	  [ $$code -eq 21 ] || exit $$code; \
-	  echo "the machine was too busy for a verdict; again"; \
-	done; exit 21
+	@$(BIN)/leadsandbox load lookup steady --attempts 3
+
+reliability: $(READY)  ## Kill everything at random, take away what it needs: about half an hour
+	@LEADSANDBOX_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/test_kill.py tests/test_outages.py \
+	  tests/test_exactness.py tests/test_check_state.py
+
+fuzz: $(READY)  ## Any order of requests against a model, generated requests, nonsense on raw sockets; new dice each time
+	@LEADSANDBOX_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_state_machines.py tests/test_second_judge.py
+	@LEADSANDBOX_FUZZ_SENDINGS=$(SENDINGS) LEADSANDBOX_FUZZ_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q tests/test_raw_sockets.py && echo "seed $(SEED), $(SENDINGS) sendings"
+
+soak: $(READY)  ## Half an hour at half the ceiling: is everything flat?
+	@$(BIN)/python -m tests.benchmarks.soak --minutes $(MINUTES)
 
 load: $(READY)  ## Every load scenario, about six minutes
 	@$(BIN)/leadsandbox load all
+
+bench: $(READY)  ## The sandbox beside a bare Flask application and its peers, about eight minutes
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-short: $(READY)  ## The same in one short round: does it still run?
+	@$(BIN)/python -m tests.benchmarks --short $(BENCH)
 
 # Made anew when the requirements change; a run that broke off leaves no stamp and is done again.
 $(READY): pyproject.toml constraints.txt
@@ -54,4 +79,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -26,7 +26,7 @@ def own_sandbox() -> Iterator[dict[str, Any]]:
         said = Path(folder, "stderr")
         with (
             said.open("wb") as stderr,
-            subprocess.Popen(  # noqa: S603  our own program
+            subprocess.Popen(  # noqa: S603  our own program  # nosec B603
                 [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr, cwd=folder
             ) as child,
         ):

@@ -16,11 +16,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from conformance import report
 from conformance.results import RunResult
-
-CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
-MASK = "[masked]"
-SHORTEST = 6
-"""A shorter word is no credential, and masking it would blacken the page."""
+from conformance.secrecy import masked
 
 STEPS = ("declared", "cased", "observed", "asserted", "falsified")
 _TEMPLATE, _STYLE, _SCRIPT = "page.html.jinja", "page.css", "page.js"
@@ -51,25 +47,6 @@ def html(report_document: Mapping[str, Any]) -> str:
         kills=_kills(document.get("self_test")),
         ending=_ending(document),
     )
-
-
-def masked(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report without credentials: what a credential header carried is masked wherever it stands.
-
-    A target file's credentials were replaced before, by the names of their environment variables.
-    """
-    text = json.dumps(document)
-    for secret in sorted(_secrets(document), key=len, reverse=True):
-        text = text.replace(json.dumps(secret)[1:-1], MASK)
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-def _secrets(document: Mapping[str, Any]) -> set[str]:
-    sent = (item["request_headers"] for result in document["results"] for item in result["exchanges"])
-    given = (value for headers in sent for name, value in headers.items() if name.lower() in CREDENTIAL_HEADERS)
-    words = (value.rpartition(" ")[2] for value in given)
-    return {word for word in words if len(word) >= SHORTEST and not word.startswith("$")}
 
 
 def policy(style: str, script: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.results import REPORT_VERSION, RunResult, Verdict
+from conformance.secrecy import masked
 
 
 @cache
@@ -22,8 +23,8 @@ def schema() -> Mapping[str, Any]:
 
 
 def document(run: RunResult) -> dict[str, Any]:
-    """Return the report; every value is one that JSON has."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(run)))
+    """Return the report without credentials; every value is one that JSON has."""
+    plain = masked(asdict(run))
     return {
         "version": REPORT_VERSION,
         "suite": _version(),

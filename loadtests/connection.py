@@ -45,8 +45,8 @@ class Place:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self.secure = parts.scheme == "https"
-        self.host, self.port = parts.hostname or "", parts.port or (443 if self.secure else 80)
+        self.context = ssl.create_default_context() if parts.scheme == "https" else None  # one for all: it is dear
+        self.host, self.port = parts.hostname or "", parts.port or (443 if self.context else 80)
         self._path = parts.path.rstrip("/")
         self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nUser-Agent: leadsandbox-load\r\nAccept: */*\r\n"
         self._head += "Accept-Encoding: identity\r\n"
@@ -70,7 +70,6 @@ class Connection:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._context = ssl.create_default_context() if place.secure else None
         self._socket: Any = None
         self._closing = _poll()
         self._used = 0.0
@@ -105,7 +104,8 @@ class Connection:
         address = (self._place.host, self._place.port)
         plain = gevent.socket.create_connection(address, timeout=CONNECT_PATIENCE)
         try:
-            opened = self._context.wrap_socket(plain, server_hostname=self._place.host) if self._context else plain
+            context = self._place.context
+            opened = context.wrap_socket(plain, server_hostname=self._place.host) if context else plain
             opened.settimeout(ANSWER_PATIENCE)
         except BaseException:
             plain.close()

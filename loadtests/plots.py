@@ -14,19 +14,27 @@ from loadtests.log import Record
 
 Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 760, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 30, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 76, 30, 52
 # Okabe and Ito's colours, which colour-blind readers tell apart; `ink` is the page's own.
 _BLUE, _GREEN, _ORANGE, _INK = "#0072b2", "#009e73", "#d55e00", "currentColor"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a plot. `dash` is SVG's stroke-dasharray."""
+    """One line of a plot: figures of whole seconds, drawn as steps. `dash` is SVG's stroke-dasharray."""
 
     name: str
     colour: str
     points: Points
     dash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A level line across the plot, named at its right end."""
+
+    name: str
+    value: float
 
 
 def plots(log: Sequence[Record], limits: Mapping[str, Limit]) -> Iterator[str]:
@@ -35,8 +43,9 @@ def plots(log: Sequence[Record], limits: Mapping[str, Limit]) -> Iterator[str]:
     for record in log:
         grouped.setdefault((record.endpoint, record.key), []).append(record)
     for (endpoint, key), records in sorted(grouped.items()):
-        whose = f"key {key}" if key else "no key"
-        yield chart(f"{endpoint}, {whose}: requests per second", _rates(records, limits.get(endpoint) if key else None))
+        title = f"{endpoint}, {f'key {key}' if key else 'no key'}: requests per second"
+        limit = limits.get(endpoint) if key else None
+        yield chart(title, _rates(records, limit), _bounds(limit) if limit else ())
     lateness = {"p50": _BLUE, "p99": _ORANGE, "max": _INK}
     yield chart("Lateness of sending, ms", _by_second(log, lambda record: (record.send - record.due) / MS, lateness))
     answered = [record for record in log if not record.unanswered]
@@ -53,11 +62,11 @@ def _rates(records: Sequence[Record], limit: Limit | None) -> list[Line]:
     ]
     if limit is None:
         return lines
-    end = max(point[0] for line in lines for point in line.points)
-    lines.append(Line("the law would accept", _INK, _per_second(_lawful(answered, limit)), "2 3"))
-    for name, value in (("rate", limit.rate), ("burst", limit.burst)):
-        lines.append(Line(f"{name} {value}", _INK, [(0, value), (end, value)], "8 4"))
-    return lines
+    return [*lines, Line("the law would accept", _INK, _per_second(_lawful(answered, limit)), "2 3")]
+
+
+def _bounds(limit: Limit) -> list[Bound]:
+    return [Bound(f"rate {limit.rate}", limit.rate), Bound(f"burst {limit.burst}", limit.burst)]
 
 
 def _lawful(records: Iterable[Record], limit: Limit) -> Iterator[int]:
@@ -86,16 +95,18 @@ def _by_second(records: Iterable[Record], value: Callable[[Record], float], show
     ]
 
 
-def chart(title: str, lines: Sequence[Line]) -> str:
+def chart(title: str, lines: Sequence[Line], bounds: Sequence[Bound] = ()) -> str:
     """Return one plot over seconds, as an SVG element that takes its ink from the page."""
-    last = max(1.0, *(x for line in lines for x, _ in line.points))
-    top = _round_up(max(1.0, *(y for line in lines for _, y in line.points)))
+    last = max(1.0, *(x + 1 for line in lines for x, _ in line.points))
+    highest = max(1.0, *(y for line in lines for _, y in line.points), *(bound.value for bound in bounds))
+    top = 4 * _round_up(1.05 * highest / 4)  # with some room, so that no line runs along the edge
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, up = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
         return _LEFT + across * max(0.0, x) / last, _TOP + up * (1 - max(0.0, y) / top)
 
-    drawn = [*_grid(place, last, top), *(_path(line, place) for line in lines), *_legend(lines)]
+    drawn = [*_grid(place, last, top), *(_level(bound, place) for bound in bounds)]
+    drawn += [*(_path(line, place) for line in lines), *_legend(lines)]
     label = escape(title, quote=True)
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" font-family="sans-serif" font-size="11">'
@@ -122,12 +133,18 @@ def _grid(place: Place, last: float, top: float) -> Iterator[str]:
         yield text
 
 
+def _level(bound: Bound, place: Place) -> str:
+    x, y = place(0, bound.value)
+    return (
+        f'<line x1="{x}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" stroke-dasharray="8 4"/>'
+        f'<text x="{WIDTH - _RIGHT + 6}" y="{y + 4:.1f}" fill="currentColor">{escape(bound.name)}</text>'
+    )
+
+
 def _path(line: Line, place: Place) -> str:
-    points = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in line.points)
+    steps = (corner for x, y in line.points for corner in ((x, y), (x + 1, y)))
+    points = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in steps)
     dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
-    if len(line.points) == 1:
-        x, y = place(*line.points[0])
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{line.colour}"/>'
     return f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="1.6"{dash}/>'
 
 
@@ -143,8 +160,8 @@ def _legend(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def _round_up(value: float) -> float:
-    """Return 1, 2, 2.5 or 5 times a power of ten, not below the value."""
+    """Return the next number above the value that reads well on an axis."""
     size = 10.0 ** len(str(int(value))) / 10
     while size > value:
         size /= 10
-    return next(size * step for step in (1, 2, 2.5, 5, 10) if size * step >= value)
+    return next(size * step for step in (1, 2, 2.5, 3, 4, 5, 6, 8, 10) if size * step >= value)

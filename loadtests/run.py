@@ -100,7 +100,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _popen(options: list[str], folder: Path, said: int) -> subprocess.Popen[bytes]:
     """Start Locust in a folder of its own. A Ctrl-C is for us alone, and Locust ends when its standard input does."""
-    return subprocess.Popen(  # noqa: S603  our own program
+    return subprocess.Popen(  # noqa: S603  our own program  # nosec B603
         locust(*options),
         stdin=subprocess.PIPE,
         stdout=said,

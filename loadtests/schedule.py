@@ -130,7 +130,7 @@ class Follower:
         return not known
 
     def _post(self, stream: Stream, ticket: Ticket, record: Record, transaction: str) -> Ticket | None:
-        dice = random.Random(f"{self._seed}/{ticket.number}")  # noqa: S311  no secret: the same run again
+        dice = random.Random(f"{self._seed}/{ticket.number}")  # noqa: S311  no secret: the same run again  # nosec B311
         if stream.then is None or dice.random() >= stream.then.share:
             return None
         pause = round(dice.uniform(*stream.then.think) * SECOND)

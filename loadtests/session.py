@@ -98,11 +98,11 @@ def _check(name: str, scenario: Scenario, book: Book, max_rate: float | None, *,
         raise RefusedError(
             f"{name} sends {scenario.at_once} requests at once, and {most:g} is the most: see --max-rate"
         )
+    if scenario.length > safety.longest_seconds:
+        raise RefusedError(f"{name} lasts {scenario.length:g} s, and {safety.longest_seconds:g} s is the longest")
     planned = sum(phase.requests * stream.repeat for stream in scenario.streams for phase in stream.plan)
     if planned > safety.most_requests:
         raise RefusedError(f"{name} sends {planned:.0f} requests, and {safety.most_requests} is the most in one run")
-    if scenario.length > safety.longest_seconds:
-        raise RefusedError(f"{name} lasts {scenario.length:g} s, and {safety.longest_seconds:g} s is the longest")
 
 
 def conduct(

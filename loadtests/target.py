@@ -110,7 +110,7 @@ def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
         options += ["--until-stdin-ends"]  # which it does when this process is killed
         with (
             said.open("wb") as stderr,
-            subprocess.Popen(  # noqa: S603  our own program
+            subprocess.Popen(  # noqa: S603  our own program  # nosec B603
                 [sys.executable, "-m", "simulator", "up", *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -141,7 +141,8 @@ async def _deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
     if answer.fault == "stall":
         await asyncio.sleep(LONGEST_MS / 1000)
         return _cut(request)
-    await asyncio.sleep(answer.delay)
+    if answer.delay:
+        await asyncio.sleep(answer.delay)
     if answer.fault == "reset":
         return _cut(request)
     if answer.fault == "truncated":

@@ -101,7 +101,7 @@ class MockBuyer:
     def _dice(self) -> Random:
         seed = self.id if self.persona.seed is None else self.persona.seed
         self.throws += 1
-        return Random(f"{seed}/{self.throws}")  # noqa: S311  it must repeat, nothing hangs on it being hard to guess
+        return Random(f"{seed}/{self.throws}")  # noqa: S311  it must repeat, nothing hangs on it being hard to guess  # nosec B311
 
     def _personal(self, call: Call) -> Answer | None:
         """Refuse personal data in a ping, whatever the character: the platform must not have sent it."""

@@ -85,8 +85,8 @@ def buyer_at(request: web.Request) -> tuple[Address, MockBuyer]:
     return address, buyer
 
 
-async def _health(_request: web.Request) -> web.Response:
-    return json_answer({"status": "ok"})
+async def _health(request: web.Request) -> web.Response:
+    return json_answer({"status": "ok", "run": request.app[REGISTRY].run})
 
 
 async def _list(request: web.Request) -> web.Response:

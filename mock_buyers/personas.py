@@ -230,7 +230,7 @@ for _tag, _words, _begin in (
 
 def _mapping_in(path: Path) -> dict[Any, Any]:
     try:
-        found = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506  a SafeLoader with fewer words
+        found = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506  a SafeLoader with fewer words  # nosec B506
     except (OSError, UnicodeDecodeError) as unreadable:
         raise PersonaError([f"{path}: {unreadable}"]) from unreadable
     except yaml.YAMLError as bad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -34,6 +35,7 @@ class Registry:
 
     personas: Mapping[str, Mapping[str, Any]]
     buyers: dict[Address, MockBuyer] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: secrets.token_hex(8))  # by which others see that all was forgotten
 
     def put(self, address: Address, document: dict[str, Any]) -> tuple[MockBuyer, bool]:
         """Create a buyer or give it another character; return it, and whether it is new.

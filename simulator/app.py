@@ -17,6 +17,7 @@ from simulator.configuration import sandboxes
 from simulator.dice import Dice
 from simulator.events import MOST_SUBSCRIBERS, Hub, on_end_of_process
 from simulator.exchange import Exchange
+from simulator.introducing import Introductions
 from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
@@ -117,6 +118,7 @@ def create(settings: Settings) -> Flask:
         sharing.start(tenancy)
     siblings.start()
     courier.start()
+    Introductions(tenancy).start()
     return app
 
 

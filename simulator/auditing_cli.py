@@ -53,17 +53,23 @@ def audit(
     """
     required = [name.strip() for name in require.split(",") if name.strip()]
     card = _fetched(url, control_token, {"tenant": tenant, "severity": list(severity)})
+    failures = scorecard.failures(card, fail_on, required)
+    _show(card, failures)
     _write(junit, scorecard.junit(card, fail_on, required))
     _write(json_file, json.dumps(card, indent=2) + "\n")
-    _write(html_file, scorecard.html(card))
+    _write(html_file, scorecard.html(card, url.rstrip("/")))
+    _end(card, failures)
+
+
+def _show(card: Mapping[str, Any], failures: Sequence[str]) -> None:
+    """Print it all before any file is written, so that one which cannot be written loses nothing."""
     for line in scorecard.lines(card):
         click.echo(line)
-    _end(card, scorecard.failures(card, fail_on, required))
+    for line in failures:
+        click.echo(f"leadsandbox: {line}", err=True)
 
 
 def _end(card: Mapping[str, Any], failures: Sequence[str]) -> None:
-    for line in failures:
-        click.echo(f"leadsandbox: {line}", err=True)
     if failures:
         raise SystemExit(FAILED)
     if not card["requests"]:

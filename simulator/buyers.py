@@ -50,6 +50,17 @@ _FAILURES = {
 }
 
 
+class _Opened:
+    """A socket until pycurl has made its own descriptor of it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.fileno = sock.fileno
+
+    def __del__(self) -> None:
+        self._sock.close()
+
+
 class _Transfer:
     def __init__(self, call: Call, handle: pycurl.Curl, reach: Reach | None) -> None:
         self.handle = handle
@@ -72,12 +83,12 @@ class _Transfer:
         if reach is not None:
             handle.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
 
-    def _open(self, _purpose: int, address: Any) -> socket.socket | int:
+    def _open(self, _purpose: int, address: Any) -> _Opened | int:
         """Open the socket of a new connection, if the address that the name was resolved to is allowed."""
         family, kind, protocol, place = address
         host = host_of(self._url)
         if self._reach is None or self._reach.allows(host, str(place[0])):
-            return socket.socket(family, kind, protocol)
+            return _Opened(socket.socket(family, kind, protocol))
         self._forbidden = f"{host} ({place[0]}) is not this machine, and no --allow-host allows it"
         return int(pycurl.SOCKET_BAD)
 

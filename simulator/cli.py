@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from simulator.auditing_cli import audit
+from simulator.checking_cli import check_state
 from simulator.observing_cli import explain, logs
 from simulator.rehearsing_cli import rehearse
 
@@ -54,6 +55,7 @@ def main() -> None:
       leadsandbox explain ID      why a request got its answer
       leadsandbox rehearse -- CMD run your client through what a platform may do
       leadsandbox audit           what your own requests get wrong
+      leadsandbox check-state     whether what a sandbox stored contradicts itself
 
     \b
     Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
@@ -329,6 +331,7 @@ main.add_command(logs)
 main.add_command(explain)
 main.add_command(rehearse)
 main.add_command(audit)
+main.add_command(check_state)
 
 
 @main.command("version")

@@ -17,7 +17,7 @@ class Dice:
     def __init__(self, seed: int | None = None) -> None:
         self.seed = secrets.randbits(32) if seed is None else seed
         self._lock = threading.Lock()
-        self._random = random.Random(self.seed)  # noqa: S311  chance for a simulation, no secret
+        self._random = random.Random(self.seed)  # noqa: S311  chance for a simulation, no secret  # nosec B311
 
     def roll(self) -> float:
         """Return a number in [0, 1)."""

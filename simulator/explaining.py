@@ -158,9 +158,14 @@ def _remedies(entry: Entry, reason: Reason) -> Iterator[str]:
     yield from (_field(error) for error in entry["errors"] if error["field"] != "body")
     failed = [check for check in entry["checks"] if not check["passed"]]
     yield from (f"pass {check['rule']}: {check['detail']}" for check in failed)
-    if reason in _REMEDIES and not (failed and reason is Reason.FILTERED):
+    if reason in _REMEDIES and not (failed and reason is Reason.FILTERED) and not _is_wished(entry):
         yield _REMEDIES[reason].format(detail=entry["detail"], retry_after=entry.get("retry_after") or 1)
     yield from (_otherwise(item) for item in entry["asked"] if item["outcome"] not in TOOK_IT)
+
+
+def _is_wished(entry: Entry) -> bool:
+    """Whether a trigger alone decided, so that nothing about the lead or its buyers would have to change."""
+    return bool(triggers(entry)) and not entry["errors"] and all(check["passed"] for check in entry["checks"])
 
 
 def _field(error: Mapping[str, str]) -> str:

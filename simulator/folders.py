@@ -25,7 +25,7 @@ class PrivateFolder:
     """
 
     def __init__(self) -> None:
-        for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private
+        for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  mkdtemp makes it private  # nosec B108
             with contextlib.suppress(OSError):
                 clear_away(Path(parent))
                 folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=PREFIX, dir=parent)))

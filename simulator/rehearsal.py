@@ -98,7 +98,7 @@ class Command:
 
     def run(self, environment: Mapping[str, str]) -> int | None:
         """Run it, its output on stderr; return its exit code, None when it took too long. Raises OSError."""
-        process = subprocess.Popen(  # noqa: S603  the command that the user gave
+        process = subprocess.Popen(  # noqa: S603  the command that the user gave  # nosec B603
             self.words, env={**os.environ, **environment}, stdout=2, start_new_session=True
         )
         try:

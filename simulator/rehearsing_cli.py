@@ -118,15 +118,18 @@ def _report(
     from simulator.rehearsal import merged
 
     card = merged(runs)
-    _write(junit, scorecard.junit(card, fail_on, required))
-    _write(json_file, json.dumps(card, indent=2) + "\n")
+    # Shown before any file is written: one that cannot be written should not lose what took minutes.
     for line in [*map(_line, runs), "", *scorecard.lines(card)]:
         click.echo(line)
+    failures = [*_troubles(runs), *(scorecard.failures(card, fail_on, required) if card["requests"] else ())]
     if not card["requests"]:
-        _leave(NOTHING_RAN, "the command sent nothing to the sandbox; does it read LEADSANDBOX_URL?")
-    failures = [*_troubles(runs), *scorecard.failures(card, fail_on, required)]
+        failures.append("the command sent nothing to the sandbox; does it read LEADSANDBOX_URL?")
+    for line in failures:
+        click.echo(f"leadsandbox: {line}", err=True)
+    _write(junit, scorecard.junit(card, fail_on, required))
+    _write(json_file, json.dumps(card, indent=2) + "\n")
     if failures:
-        _leave(FAILED, *failures)
+        raise SystemExit(FAILED if card["requests"] else NOTHING_RAN)
 
 
 def _line(run: Run) -> str:
@@ -138,7 +141,7 @@ def _line(run: Run) -> str:
 
 def _troubles(runs: Sequence[Run]) -> Iterator[str]:
     if runs[0].code:
-        yield f"the command exits with {runs[0].code} though every lead was accepted"
+        yield f"the command exits with {runs[0].code} though every lead is accepted"
     yield from (f"{run.situation.name}: the command took too long" for run in runs if run.code is None)
 
 
@@ -151,7 +154,6 @@ def _write(file: Path | None, text: str) -> None:
         _leave(USAGE, f"cannot write {file}: {error.strerror}")
 
 
-def _leave(code: int, *said: str) -> NoReturn:
-    for line in said:
-        click.echo(f"leadsandbox: {line}", err=True)
+def _leave(code: int, said: str) -> NoReturn:
+    click.echo(f"leadsandbox: {said}", err=True)
     raise SystemExit(code)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 from xml.etree import ElementTree as ET
 
 Document = Mapping[str, Any]
+Link = Callable[[str], str]
+"""Returns where to read more of a request or webhook."""
 
 FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
 SHOWN = 10  # request ids on a line
 
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
+STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
 border-bottom:1px solid #ddd}
 .pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
@@ -133,28 +136,29 @@ def _legal(text: str) -> str:
 # --- for a browser --------------------------------------------------------------------------------------------
 
 
-def html(card: Document) -> str:
-    """Return the scorecard as one page that needs nothing else."""
+def html(card: Document, base_url: str = "") -> str:
+    """Return the scorecard as one page that needs nothing else; its links lead to the sandbox at `base_url`."""
+    link = partial(_address, base_url, card["tenant"])
     title = f"Duties of tenant {escape(card['tenant'])}"
-    parts = "".join(_section(platform) for platform in card["platforms"].values())
+    parts = "".join(_section(platform, link) for platform in card["platforms"].values())
     evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"</head><body><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. A duty that nothing exercised "
         f"is not passed.</p>{parts}</body></html>\n"
     )
 
 
-def _section(platform: Document) -> str:
-    rows = "".join(_row(duty) for duty in platform["duties"])
+def _section(platform: Document, link: Link) -> str:
+    rows = "".join(_row(duty, link) for duty in platform["duties"])
     head = "<tr><th>Duty</th><th>Verdict</th><th>Rule, and what was found</th><th>Source</th></tr>"
     count = platform["requests"]
     return f"<h2>{escape(platform['title'])}: {count} requests</h2><table>{head}{rows}</table>"
 
 
-def _row(duty: Document) -> str:
+def _row(duty: Document, link: Link) -> str:
     kind = duty["outcome"].replace(" ", "-")
-    found = "".join(_item(finding) for finding in duty["findings"])
+    found = "".join(_item(finding, link) for finding in duty["findings"])
     advice = f"<p>{escape(duty['advice'])}</p>" if found else ""
     reason = f"<br><small>{escape(duty['reason'])}</small>" if duty["reason"] else ""
     told = f"{escape(duty['rule'])}{reason}" + (f"<ul>{found}</ul>{advice}" if found else "")
@@ -162,10 +166,13 @@ def _row(duty: Document) -> str:
     return f'<tr><td>{duty["duty"]}</td><td class="{kind}">{duty["outcome"]}</td><td>{told}</td><td>{source}</td></tr>'
 
 
-def _item(finding: Document) -> str:
+def _item(finding: Document, link: Link) -> str:
     ids = finding["requests"]
-    links = " ".join(
-        f'<a href="/__sandbox/requests/{escape(one)}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN]
-    )
+    links = " ".join(f'<a href="{escape(link(one))}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN])
     more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return f"<li>{escape(finding['detail'])} ({finding['count']})<br>{links}{more}</li>"
+
+
+def _address(base_url: str, tenant: str, name: str) -> str:
+    """Return where to read more of a request, or of a webhook (`deliveries/7`)."""
+    return f"{base_url}/__sandbox/{name if '/' in name else f'requests/{name}'}?tenant={tenant}"

@@ -24,6 +24,7 @@ from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
+_AFTER = "what was acknowledged is in the database: start the sandbox again"
 KEPT = 200  # lines of stderr that explain a start that failed
 
 
@@ -134,7 +135,7 @@ class Supervisor:
     def _start(
         self, name: str, arguments: Sequence[str], fds: tuple[int, ...], stdin: int = subprocess.DEVNULL
     ) -> Child:
-        process = subprocess.Popen(  # noqa: S603  our own programs
+        process = subprocess.Popen(  # noqa: S603  our own programs  # nosec B603
             [sys.executable, "-m", *arguments],
             stdin=stdin,
             stdout=subprocess.DEVNULL,
@@ -175,7 +176,7 @@ class Supervisor:
             if (code := child.process.poll()) is not None:
                 said = child.murmur.kept()
                 known = code in TOLD_BY_CODE and said
-                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} ended unexpectedly")
+                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {_how(code)}; {_AFTER}")
 
     def wait(self) -> None:
         """Wait until a child ends, which it does on its own only when something is wrong."""
@@ -215,6 +216,13 @@ class Supervisor:
 def _all_serve(health: dict[str, Any], settings: Settings) -> bool:
     """Whether this is the sandbox that was started, with every worker of it: connections go to those that listen."""
     return health.get("boot") == settings.boot and health.get("workers", 0) >= settings.workers
+
+
+def _how(code: int) -> str:
+    """Word the end of a process that said nothing: by an exit code, or by a signal."""
+    if code >= 0:
+        return f"ended unexpectedly, with exit code {code}"
+    return f"ended unexpectedly, by signal {-code}"
 
 
 def end_with_stdin() -> None:

@@ -274,7 +274,7 @@ def running(folder: Path, config: Mapping[str, Any] | None = None) -> Iterator[S
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, log.read_text()
-            yield Sandbox(json.loads(line), database, log, _readings(config or {}))
+            yield Sandbox(json.loads(line), database, log, readings_of(config or {}))
         finally:
             _end(process)
 
@@ -288,7 +288,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
-def _readings(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def readings_of(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {
         name: words(contract.readings(**config.get(name, {}).get("readings", {})))
         for name, contract in CONTRACTS.items()

@@ -317,7 +317,7 @@ class LeadDistroScript(Script):
         for pause in (1, 2.5, 6):
             self.ping(n, Reason.MAINTENANCE)
             self.wait(pause)
-        token = self.ping(n, Reason.AVAILABLE)
+        token = self.ping(n, Reason.AVAILABLE, took=1.5)
         self.ingest(n, token, Reason.RATE_LIMITED, triggers=("header: rate_limited",))
         self.wait(1.1)
         self.ingest(n, token, took=1.5)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from simulator.contract.model import Journey, Operation
 from simulator.platforms import CONTRACTS
+from simulator.wire.refusals import Refusal, sentence
 from tests.sandbox import FORM, JSON, Answer, Sandbox, attributes, lead, number, person, running
 
 BUILT_IN = Path(__file__).parent.parent / "fixtures" / "sandboxes" / "built-in.yaml"
@@ -145,6 +146,9 @@ BODIES: Mapping[str, Callable[[bytes], bytes]] = {
     "form encoding": lambda good: urlencode(json.loads(good)).encode(),
     "a key twice": plus(b'"x": 1, "x": 2'),
     "a key twice inside": plus(b'"x": [{"y": 1, "y": 1}]'),
+    "a key twice with white space": plus(b'"x" \n: 1, "x"\t: 2'),
+    "a key twice beside colons in a text": plus(b'"x": "a: \\"b\\": c", "x": 2'),
+    "a key twice, once with an object": plus(b'"x": {"y": 1}, "x": 2'),
     "a key twice by escape": plus(b'"x": 1, "\\u0078": 2'),
     "nesting of 65": nested(65),
     "nesting of 250": nested(250),
@@ -402,23 +406,51 @@ def test_a_credential_of_any_size_and_kind_is_only_wrong(sandbox: Sandbox, targe
     assert answer.status == 401
 
 
-SERVER_REFUSES = {
-    "more than 100 headers": (431, b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 101 + b"\r\n"),
-    "a path of 70,000 bytes": (414, b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "a raw byte in the path": (400, b"POST /api/\xff HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "a space in the path": (400, b"POST /api/v1/in gest HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "NUL in a header": (400, b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n"),
-    "a length that is none": (400, b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n"),
-    "no HTTP": (400, b"hello\r\n\r\n"),
+POST = b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\n"
+REFUSED = {
+    "more than 100 headers": ("LD-ING-400-VALIDATION", POST + b"X-A: b\r\n" * 101 + b"\r\n"),
+    "NUL in a header": ("LD-ING-400-VALIDATION", POST + b"X-A: a\x00b\r\n\r\n"),
+    "a length that is none": ("LD-ING-400-VALIDATION", POST + b"Content-Length: many\r\n\r\n"),
+    "broken chunks": ("LD-ING-400-VALIDATION", POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    "a query of 70,000 bytes": (
+        "PT-FORM-400-INVALID",
+        b"GET /api/lead/add/lnk_abc123xyz?a=" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ),
+    "a path of 70,000 bytes": ("PT-ANY-404-PATH", b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "a raw byte in the path": ("PT-ANY-404-PATH", b"POST /api/\xff HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "a space in the path": ("LD-ANY-404-PATH", b"POST /api/v1/in gest HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "no HTTP": ("PT-ANY-404-PATH", b"hello\r\n\r\n"),
+    "CONNECT": ("PT-ANY-404-PATH", b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n"),
 }
 
 
-@pytest.mark.parametrize(("status", "request_bytes"), SERVER_REFUSES.values(), ids=list(SERVER_REFUSES))
-def test_what_the_http_server_itself_refuses_has_no_body_and_reaches_nothing(
-    sandbox: Sandbox, status: int, request_bytes: bytes
+@pytest.mark.parametrize(("row", "request_bytes"), REFUSED.values(), ids=list(REFUSED))
+def test_what_is_no_request_gets_a_documented_answer_and_is_explained(
+    sandbox: Sandbox, row: str, request_bytes: bytes
 ) -> None:
     answer = unheard(sandbox, lambda: sandbox.raw(request_bytes))
-    assert (answer.status, answer.raw) == (status, b"")
+    path = {"PT-FORM": "/api/lead/add/lnk_abc123xyz", "LD-ING-": "/api/v1/ingest", "LD-ANY-": "/api/v1/x"}.get(row[:7])
+    assert row in sandbox.checked("POST", path or "/x", answer).rows
+    explained = sandbox.sent("GET", f"/__sandbox/requests/{answer.headers['x-sandbox-request-id']}").body
+    assert explained["row"]["id"] == row
+    assert explained["detail"] in REASONS
+
+
+REASONS = {sentence(word) for word in Refusal}
+
+
+def test_the_control_api_says_what_is_no_request_too(sandbox: Sandbox) -> None:
+    answer = sandbox.raw(b"GET /__sandbox/clock HTTP/1.1\r\nHost: x\r\nA b\r\n\r\n", "GET")
+    assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.body["detail"] in REASONS
+
+
+def test_no_client_can_say_what_only_the_relay_says(sandbox: Sandbox) -> None:
+    good = good_body(sandbox, TARGETS[4])
+    said = b"X-Sandbox-Refused: slow_body\r\n" + json_head(good)
+    answer = unheard(sandbox, lambda: sandbox.raw(wire(sandbox, TARGETS[4], said, good)))
+    assert answer.status == 400
+    assert b"is a header of the sandbox" in answer.raw
 
 
 # --- ids, paths and methods -----------------------------------------------------------------------------------

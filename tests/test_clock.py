@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -10,7 +12,7 @@ import orjson
 import pytest
 
 from simulator.clock import Clock, ClockState
-from simulator.dice import Dice
+from simulator.dice import Dice, new_id
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -218,3 +220,19 @@ def test_what_is_no_state_of_dice_is_refused_and_they_stay_as_they_were(change: 
         dice.restore({**Dice(8).state(), **change})
     assert rolls(dice) == rolls(Dice(7))
     assert dice.seed == 7
+
+
+def test_identifiers_are_uuids_of_version_7_that_no_two_processes_share() -> None:
+    def child(sending: Any) -> None:
+        sending.send([new_id() for _ in range(600)])
+
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    mine = [new_id() for _ in range(100)]  # so that a forked process finds half a portion of chance
+    other = multiprocessing.get_context("fork").Process(target=child, args=(sending,))
+    other.start()
+    theirs = receiving.recv()
+    other.join()
+    mine += [new_id() for _ in range(600)]
+    assert len({*mine, *theirs}) == len(mine) + len(theirs)
+    assert {uuid.UUID(one).version for one in mine} == {7}
+    assert {uuid.UUID(one).variant for one in mine} == {uuid.RFC_4122}

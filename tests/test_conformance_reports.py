@@ -27,6 +27,7 @@ from conformance.results import (
     Verdict,
     Why,
 )
+from conformance.secrecy import MASK
 from tests.browsing import browser
 
 pytestmark = pytest.mark.long
@@ -202,8 +203,15 @@ def test_every_exchange_is_in_the_page_with_headers_and_bodies(html: str) -> Non
 
 def test_credentials_are_masked_wherever_they_stand(html: str) -> None:
     assert TOKEN not in html
-    assert f"Authorization: Bearer {page.MASK}" in html
-    assert f"Bearer {page.MASK}&#39; http://127.0.0.1:1/" in html
+    assert f"Authorization: Bearer {MASK}" in html
+    assert f"Bearer {MASK}&#39; http://127.0.0.1:1/" in html
+
+
+def test_credentials_are_masked_in_report_json_too(run: RunResult, tmp_path: Path) -> None:
+    report.write(run, tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert TOKEN not in text
+    assert f"Bearer {MASK}" in text
 
 
 def test_the_name_of_an_environment_variable_is_not_masked(run: RunResult) -> None:

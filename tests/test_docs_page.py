@@ -18,11 +18,12 @@ from tests.test_documents import got
 pytestmark = pytest.mark.long
 
 BLOCKS = "[...document.querySelectorAll('.opblock')].map(item => item.id)"
-# React looks at what a person types, not at what a script assigns.
+# React looks at what a person types, not at what a script assigns, and the page takes it when the field is left.
 TYPED = """
 (item, text) => {
   Object.getOwnPropertyDescriptor(Object.getPrototypeOf(item), "value").set.call(item, text);
   item.dispatchEvent(new Event("input", {bubbles: true}));
+  item.dispatchEvent(new FocusEvent("focusout", {bubbles: true}));
 }
 """
 
@@ -59,11 +60,13 @@ class Page:
         self.wait("document.querySelector('#wanted input') === null", "the credential was taken")
         self.click(".dialog-ux .close-modal")
 
+    def unfold(self, block: str) -> None:
+        """Show an operation. It is drawn anew when references are resolved, and what was done before that is lost."""
+        self.click(f"#{block} .opblock-summary-control")
+        self.wait(f"document.querySelector('#{block} textarea')?.value?.includes('{{')", "the example is filled in")
+
     def execute(self, block: str) -> tuple[str, str]:
         """Send the operation with its example; return the status and the body that the page shows."""
-        # The form is drawn anew when references are resolved, which fills in the example; a click before that is lost.
-        example = f"document.querySelector('#{block} textarea')?.value"
-        self.wait(f"{example}?.includes('{{')", "the example is filled in")
         self.click(f"#{block} .execute")
         live = f"document.querySelector('#{block} .live-responses-table .response')"
         self.wait(f"{live} !== null", "an answer is shown")
@@ -98,7 +101,7 @@ def test_every_operation_is_shown_and_nothing_is_fetched_from_elsewhere(page: Pa
 def test_try_it_out_sends_a_lead_that_the_sandbox_takes(page: Page, tenant: Tenant) -> None:
     block = "operations-leaddistro-leaddistro_ingest_post"
     page.authorize("leaddistro_api_key", tenant.source(platform="leaddistro").credentials["api_key"])
-    page.click(f"#{block} .opblock-summary-control")
+    page.unfold(block)
     status, body = page.execute(block)
     assert status == "201"
     assert json.loads(body)["data"]["status"] == "ACCEPTED"
@@ -106,16 +109,29 @@ def test_try_it_out_sends_a_lead_that_the_sandbox_takes(page: Page, tenant: Tena
     assert page.chromium.complaints() == []
 
 
-def test_try_it_out_fills_a_path_and_sends_the_token_of_its_kind(page: Page, tenant: Tenant) -> None:
+def test_try_it_out_fills_the_path_in_and_sends_the_token_of_its_kind(page: Page, tenant: Tenant) -> None:
     block = "operations-pingtree-pingtree_ping_post"
     source = tenant.source(platform="pingtree")
     page.authorize("pingtree_ping", source.credentials["ping"])
-    page.click(f"#{block} .opblock-summary-control")
-    page.type(f"#{block} .parameters input", source.name)
+    page.unfold(block)
+    assert page.chromium.says(f"document.querySelector('#{block} .parameters input').value") == source.name
     status, body = page.execute(block)
     assert status == "201"
     assert json.loads(body)["data"]["leadStatus"] == "ping_accept"
     assert page.chromium.complaints() == []
+
+
+def test_the_scorecard_and_a_specification_are_drawn_as_their_policies_allow(tenant: Tenant, tmp_path: Path) -> None:
+    source = tenant.source(platform="pingtree")
+    with browser(tmp_path / "profile") as chromium:
+        for path, word in (
+            (f"audit?format=html&tenant={tenant.id}", "D01"),
+            (f"specs/{source.id}?tenant={tenant.id}", "lnk"),
+        ):
+            chromium.open(f"{tenant.base_url}/__sandbox/{path}")
+            wait_until(lambda word=word: word in str(chromium.says("document.body.innerText")), "it is drawn")  # type: ignore[misc]
+            assert chromium.says("getComputedStyle(document.querySelector('table')).borderCollapse") == "collapse"
+        assert [said for said in chromium.complaints() if "favicon" not in str(said)] == []
 
 
 def test_the_policy_keeps_the_page_from_speaking_to_anybody_else(page: Page, built_in: Sandbox) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -206,6 +207,7 @@ def test_the_page_shows_what_callers_sent_as_text(tenant: Tenant) -> None:
         f"{tenant.base}/__sandbox/audit", params={"tenant": tenant.name, "format": "html"}, timeout=TIMEOUT
     )
     assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert "<script>" not in answer.text
     assert "&lt;script&gt;x&lt;/script&gt;" in answer.text
 
@@ -273,8 +275,20 @@ def test_the_command_exits_0_for_a_good_client_1_for_a_bad_one_and_5_for_none(te
     assert "pingtree D01: fail" in bad.stderr
     assert "in the ping: first_name" in bad.stdout
     assert json.loads((tmp_path / "card.json").read_text())["summary"]["fail"] == 1
-    assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
+    page = (tmp_path / "card.html").read_text()
+    assert page.startswith("<!doctype html>")
+    [link] = set(re.findall(r'href="([^"]*)"', page))  # in a file, a path alone would lead nowhere
+    assert tenant.session.get(link, timeout=TIMEOUT).json()["row_id"] == "PT-PING-201-ACCEPT"
     assert run(tenant, "--severity", "D01:off").returncode == 0
+
+
+def test_a_file_that_cannot_be_written_loses_no_scorecard(tenant: Tenant, tmp_path: Path) -> None:
+    Client(tenant).pingtree("ping", {**ATTRIBUTES, "first_name": "Jo"})
+    done = run(tenant, "--json", str(tmp_path / "no" / "card.json"))
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "pingtree D01: fail" in done.stderr
+    assert "in the ping: first_name" in done.stdout
 
 
 def test_a_warning_fails_when_asked_and_so_does_a_required_duty_that_was_not_seen(

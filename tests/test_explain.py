@@ -253,6 +253,12 @@ def test_a_fault_on_the_wire_is_not_what_decided() -> None:
     assert found["decided_by"]["rule"].startswith("auction")
 
 
+@pytest.mark.parametrize("reason", [Reason.NO_BUYER, Reason.UNMATCHED, Reason.NO_BID, Reason.RATE_LIMITED])
+def test_where_a_trigger_alone_decided_nothing_but_the_trigger_has_to_change(reason: Reason) -> None:
+    found = explain(entry_of(reason, triggers=["header: no_bid"]))
+    assert found["to_be_accepted"] == ["send it without the trigger no_bid"]
+
+
 def test_a_trigger_that_meant_nothing_is_not_what_decided() -> None:
     found = explain(entry_of(Reason.NO_BID, triggers=["header: nonsense (no such trigger)"]))
     assert found["decided_by"]["rule"].startswith("auction")

@@ -117,6 +117,20 @@ def test_a_worker_that_is_killed_ends_the_run_as_invalid_long_before_its_end(
     assert "worker ended" in entry["reasons"][0]
 
 
+def test_a_master_lets_workers_of_other_calls_send(book: str, said: Path, tmp_path: Path) -> None:
+    port, report, workers_said = str(free_port()), tmp_path / "report.json", tmp_path / "worker"
+    options = ["--master", "--master-port", port, "--expect-workers", "1", "--json", str(report)]
+    with (
+        serving(lawful({})) as server,
+        loading(said, "both", "--scenarios", book, "--target", server.url, *options) as master,
+        loading(workers_said, "--worker", "--master-port", port) as worker,
+    ):
+        assert master.wait(60) in {0, 21}, said.read_text()
+        assert worker.wait(60) == 0, workers_said.read_text()
+    figures = json.loads(report.read_text())["scenarios"][0]["figures"]
+    assert (figures["processes"], figures["sent"], figures["clock_error_ms"]) == (1, 345, 0.0)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -31,6 +31,7 @@ SERVERS: dict[str, dict[str, dict[str, Any]]] = {
             "event_amount": False,
             "event_query": False,
             "event_lock_seconds": 0,
+            "click_alias": False,
             "click_token": True,
             "expired_post": "reevaluate",
             "token_grace_seconds": 3600,
@@ -242,6 +243,12 @@ def event_lock(sandbox: Sandbox) -> Any:
     return [fired(sandbox, revenue=1, transaction_id=transaction_id) for _ in range(2)]
 
 
+def click_alias(sandbox: Sandbox) -> Any:
+    place = f"click/list/cmp/{sold_transaction(sandbox)}"
+    auth = sandbox.source("lnk_main").auth("click") if "click" in sandbox.source("lnk_main").tokens else {}
+    return [sandbox.call("GET", path, auth).status for path in (f"/api/{place}", f"/{place}")]
+
+
 def click_token(sandbox: Sandbox) -> Any:
     source = sandbox.source("lnk_main")
     path = f"/api/click/list/cmp/{sold_transaction(sandbox)}"
@@ -441,6 +448,7 @@ SAID: dict[tuple[str, str], tuple[Look, dict[Any, Any]]] = {
     ("pingtree", "event_amount"): (event_amount, {True: (200, 200), False: (200, 400)}),
     ("pingtree", "event_query"): (event_query, {True: 200, False: 400}),
     ("pingtree", "event_lock_seconds"): (event_lock, {2: [200, 403], 0: [200, 200]}),
+    ("pingtree", "click_alias"): (click_alias, {True: [200, 200], False: [200, 404]}),
     ("pingtree", "click_token"): (click_token, {False: [200, 200, 200], True: [401, 401, 200]}),
     ("pingtree", "expired_post"): (expired_post, {"reject": 400, "reevaluate": 201}),
     ("pingtree", "token_grace_seconds"): (token_grace, {0: 401, 3600: 201}),

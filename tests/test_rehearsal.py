@@ -123,6 +123,33 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(built_in: Sa
     assert "accept: the command took too long" in done.stderr
 
 
+def test_a_command_that_hangs_without_a_request_is_said_to_hang(built_in: Sandbox, tmp_path: Path) -> None:
+    hangs = (sys.executable, "-c", "import time; time.sleep(600)")
+    done, _ = rehearse(built_in, tmp_path, "--timeout", "1", "--", *hangs)
+    assert done.returncode == 5
+    assert "accept: the command took too long" in done.stderr
+    assert "sent nothing" in done.stderr
+
+
+def test_a_command_that_is_killed_has_failed(built_in: Sandbox, tmp_path: Path) -> None:
+    dies = f"import os, signal, subprocess, sys; subprocess.run([sys.executable, {str(CARELESS)!r}, 'drops_fields'])"
+    script = f"{dies}; os.kill(os.getpid(), signal.SIGKILL)"
+    done, _ = rehearse(built_in, tmp_path, "--situation", "accept", "--", sys.executable, "-c", script)
+    assert done.returncode == 1
+    assert "the command exits with -9" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_loses_no_scorecard(built_in: Sandbox, tmp_path: Path) -> None:
+    done, _ = rehearse(
+        built_in, tmp_path, "--situation", "accept", "--junit", str(tmp_path / "no" / "x.xml"),
+        "--", sys.executable, str(CARELESS), "pii",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "pingtree D01: fail" in done.stderr
+    assert "in the ping:" in done.stdout
+
+
 def test_a_command_that_is_not_there_is_wrong_usage(built_in: Sandbox, tmp_path: Path) -> None:
     done, _ = rehearse(built_in, tmp_path, "--", str(tmp_path / "nothing"))
     assert done.returncode == 2

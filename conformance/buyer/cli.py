@@ -66,13 +66,13 @@ def buyer(
     except UnreachableError as error:
         click.echo(f"Error: {' '.join(str(error).split())}", err=True)
         ctx.exit(Exit.UNREACHABLE)
+    for line in lines(run):
+        click.echo(line)
     try:
         _write(run, junit_file, json_file, html_file)
     except OSError as error:
         click.echo(f"Error: {error.filename}: {error.strerror}", err=True)
         ctx.exit(Exit.USAGE)
-    for line in lines(run):
-        click.echo(line)
     ctx.exit(run.exit_code)
 
 

@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from conformance.control import Control
@@ -19,6 +19,9 @@ from simulator.platforms.leaddistro.signing import EVENT_ID_HEADER, SIGNATURE_HE
 
 _SIGNED, _TEST, _RETRIED = "INV-WEBHOOK-SIGNED", "INV-WEBHOOK-TEST", "INV-WEBHOOK-RETRIED"
 _TIMESTAMP, _NOT_SOLD = "INV-WEBHOOK-TIMESTAMP", "INV-WEBHOOK-NOT-SOLD"
+
+_Change: TypeAlias = tuple[str, str, tuple[str, ...], Any]
+"""A mutant's name, what it does, what it breaks, and how it changes each delivery."""
 
 
 @dataclass
@@ -43,51 +46,47 @@ class TappedControl(Control):
 
 
 def mutants() -> Iterator[Mutant]:
-    for name, says, breaks, change in (
-        ("zeros", "the signature is made of zeros", (_SIGNED, _RETRIED), _with_signature(lambda _body: "0" * 64)),
-        ("wrong-key", "the signature is of another key", (_SIGNED,), _with_signature(lambda body: sign("other", body))),
-        ("reserialised", "the signature is of the body written anew", (_SIGNED,), _with_signature(_of_rewritten)),
-        (
-            "upper-case",
-            "the signature is in upper case",
-            (_SIGNED,),
-            _with_signature(lambda body: sign(SECRET, body).upper()),
-        ),
-        (
-            "prefixed",
-            "the signature has a prefix",
-            (_SIGNED,),
-            _with_signature(lambda body: f"sha256={sign(SECRET, body)}"),
-        ),
-        ("unsigned", "there is no signature", (_SIGNED, _RETRIED), _unsigned),
-        ("altered", "a byte is changed after signing", (_SIGNED,), lambda sent: replace(sent, body=sent.body + b" ")),
-        ("flag-dropped", "is_test is not there", (_SIGNED, _TEST), _signed_anew("is_test", None)),
-        ("always-live", "is_test is always false", (_TEST,), _signed_anew("is_test", False)),
-        ("always-test", "is_test is always true", (_SIGNED,), _signed_anew("is_test", True)),
-        ("other-lead", "the webhook is of another lead", (_SIGNED,), _signed_anew("id", "somebody-else")),
-        ("no-email", "the lead is not complete", (_SIGNED,), _signed_anew("email", None)),
-        ("no-timestamp", "there is no timestamp", (_TIMESTAMP,), lambda sent: _without(sent, TIMESTAMP_HEADER)),
-        ("body-alone", "the timestamp is not signed", (_TIMESTAMP,), _with_signature(lambda body: sign(SECRET, body))),
-        (
-            "late",
-            "the timestamp is not the one that was signed",
-            (_TIMESTAMP,),
-            lambda sent: sent.with_header(TIMESTAMP_HEADER, "1"),
-        ),
-    ):
-        yield _mutant(name, says, breaks, _each(change))
-    yield _mutant("doubled", "every webhook comes twice", (_SIGNED,), _doubled)
-    yield _mutant("not-retried", "a failed webhook is not tried again", (_RETRIED,), _satisfied)
-    yield _mutant(
-        "other-event",
-        "a retry is another event",
-        (_RETRIED,),
-        _retry(lambda sent: sent.with_header(EVENT_ID_HEADER, "new")),
-    )
-    yield _mutant("other-bytes", "a retry has other bytes", (_RETRIED,), _retry(_signed_anew("retry", value=True)))
-    yield _mutant("retry-unsigned", "a retry is not signed", (_RETRIED,), _retry(_unsigned))
+    yield from (_mutant(name, says, breaks, _each(change)) for name, says, breaks, change in (*_signing(), *_content()))
+    yield from _repeating()
     says = "a lead that was not sold is delivered"
     yield Mutant("LD-HOOK/not-sold", "webhook", "leaddistro", says, (_NOT_SOLD,), _sold_in_silence)
+
+
+def _signing() -> Iterator[_Change]:
+    """Return bad signatures, and bodies that are changed after signing."""
+    once = (_SIGNED,)
+    yield "zeros", "the signature is made of zeros", (_SIGNED, _RETRIED), _with_signature(lambda _body: "0" * 64)
+    yield "wrong-key", "the signature is of another key", once, _with_signature(lambda body: sign("other", body))
+    yield "reserialised", "the signature is of the body written anew", once, _with_signature(_of_rewritten)
+    upper = _with_signature(lambda body: sign(SECRET, body).upper())
+    yield "upper-case", "the signature is in upper case", once, upper
+    prefixed = _with_signature(lambda body: f"sha256={sign(SECRET, body)}")
+    yield "prefixed", "the signature has a prefix", once, prefixed
+    yield "unsigned", "there is no signature", (_SIGNED, _RETRIED), _unsigned
+    yield "altered", "a byte is changed after signing", once, lambda sent: replace(sent, body=sent.body + b" ")
+    body_alone = _with_signature(lambda body: sign(SECRET, body))
+    yield "no-timestamp", "there is no timestamp", (_TIMESTAMP,), lambda sent: _without(sent, TIMESTAMP_HEADER)
+    yield "body-alone", "the timestamp is not signed", (_TIMESTAMP,), body_alone
+    late = "the timestamp is not the one that was signed"
+    yield "late", late, (_TIMESTAMP,), lambda sent: sent.with_header(TIMESTAMP_HEADER, "1")
+
+
+def _content() -> Iterator[_Change]:
+    """Return webhooks that are signed well and say what is not so."""
+    yield "flag-dropped", "is_test is not there", (_SIGNED, _TEST), _signed_anew("is_test", None)
+    yield "always-live", "is_test is always false", (_TEST,), _signed_anew("is_test", False)
+    yield "always-test", "is_test is always true", (_SIGNED,), _signed_anew("is_test", True)
+    yield "other-lead", "the webhook is of another lead", (_SIGNED,), _signed_anew("id", "somebody-else")
+    yield "no-email", "the lead is not complete", (_SIGNED,), _signed_anew("email", None)
+
+
+def _repeating() -> Iterator[Mutant]:
+    yield _mutant("doubled", "every webhook comes twice", (_SIGNED,), _doubled)
+    yield _mutant("not-retried", "a failed webhook is not tried again", (_RETRIED,), _satisfied)
+    other_event = _retry(lambda sent: sent.with_header(EVENT_ID_HEADER, "new"))
+    yield _mutant("other-event", "a retry is another event", (_RETRIED,), other_event)
+    yield _mutant("other-bytes", "a retry has other bytes", (_RETRIED,), _retry(_signed_anew("retry", value=True)))
+    yield _mutant("retry-unsigned", "a retry is not signed", (_RETRIED,), _retry(_unsigned))
 
 
 def _mutant(name: str, says: str, breaks: tuple[str, ...], hook: Made) -> Mutant:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from simulator.configuration.composing import parse
 from simulator.configuration.document import plain
-from simulator.contract.sandbox import BuyerEntry, Section
+from simulator.contract.sandbox import NOT_REPEATED, BuyerEntry, Section
 from simulator.platforms.leaddistro.sandbox import LeadDistroSection
 from simulator.platforms.pingtree.sandbox import PingtreeSection
 
@@ -27,6 +27,7 @@ class Sandbox(Section):
     secret: str = Field(
         "leadsandbox-secret-known-to-everyone",
         min_length=32,
+        json_schema_extra=NOT_REPEATED,
         description="Signs tokens and ping ids. The default is public: the built-in tokens are the same everywhere.",
     )
     pingtree: PingtreeSection = PingtreeSection()
@@ -110,5 +111,6 @@ def _repeated(path: Path, names: Iterable[str], key: str) -> Iterator[Finding]:
     seen: set[str] = set()
     for place, name in enumerate(names):
         if name in seen:
-            yield (*path, place, key), f"{name!r} stands more than once", ()
+            what = "this key" if key == "api_key" else repr(name)
+            yield (*path, place, key), f"{what} stands more than once", ()
         seen.add(name)

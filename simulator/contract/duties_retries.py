@@ -83,15 +83,19 @@ def _judge(attempts: Sequence[Sent], ledger: Ledger) -> None:
 
 
 def patience(history: History, ledger: Ledger) -> None:
-    """D45: the client waits longer than an auction may take. One that sends again before the answer did not."""
+    """D45: the client waits longer than an auction may take. One that sends again before the answer did not.
+
+    Who posts the id of a slow ping's answer did wait. Nothing tells of a client that hung up and sent nothing more.
+    """
     slow: dict[str, Sent] = {}
     for sent in _digested(history.leads):
         earlier = slow.get(sent.digest)
         if earlier is not None and sent.began < earlier.ended:
             ledger.broken("D45", f"the same {sent.operation} again before the first was answered", earlier, sent)
         if sent.is_slow:
-            ledger.met("D45")
             slow[sent.digest] = sent
+            if sent.is_ping and history.was_posted(sent):
+                ledger.met("D45")
 
 
 def _digested(sent: Iterable[Sent]) -> Iterable[Sent]:

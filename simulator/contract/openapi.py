@@ -28,7 +28,8 @@ them share a body, so an answer may be of more than one."""
 class Subject:
     """One platform as a document shows it: the readings in force, and whose posting specification it is.
 
-    `requests` replaces the documented request schema of an operation, `arguments` fills in path arguments.
+    `requests` replaces the documented request schema of an operation, `arguments` fills in path arguments, `samples`
+    shows what could stand there.
     """
 
     contract: Contract
@@ -36,6 +37,7 @@ class Subject:
     requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     arguments: Mapping[str, str] = field(default_factory=dict)
+    samples: Mapping[str, str] = field(default_factory=dict)
 
     def request(self, operation: Operation) -> Mapping[str, Any]:
         return self.requests.get(operation.name) or self.contract.schemas[operation.name]["request"]
@@ -81,8 +83,9 @@ def _filled(path: str, subject: Subject) -> str:
 
 def _arguments(path: str, subject: Subject) -> dict[str, Any]:
     names = [name for name in _ARGUMENT.findall(path) if name not in subject.arguments]
-    schema = {"type": "string", "minLength": 1}
-    found = [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+    shown = {name: {"example": subject.samples[name]} for name in names if name in subject.samples}
+    told = {"in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    found = [{"name": name, **told, **shown.get(name, {})} for name in names]
     return {"parameters": found} if found else {}
 
 

@@ -26,6 +26,9 @@ StateCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 ZipCode = Annotated[str, Field(pattern=r"^[0-9]{5}$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
+NOT_REPEATED: Any = {"writeOnly": True}
+"""Marks a secret in the file's schema: no message about the file repeats its value."""
+
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

@@ -31,10 +31,10 @@ class BuyerDesk:
     def auction(self, call: Call, buyers: Sequence[Buyer], passed_over: tuple[Asked, ...]) -> Auction:
         """Ask every buyer at once. It takes as long as the slowest answer, or its timeout."""
         wire = _wire(call)
-        asking = [buyer for buyer in buyers if buyer.endpoint and not buyer.endpoint.bypass_ping]
+        asking = [buyer for buyer in buyers if _is_asked(buyer)]
         replies = self._calls.send([_ping(wire, call, buyer) for buyer in asking])
         heard = [(buyer, reply, _bid(wire, buyer, reply)) for buyer, reply in zip(asking, replies, strict=True)]
-        fixed = [Bid(buyer.id, buyer.price, tcpa=buyer.tcpa) for buyer in buyers if buyer not in asking]
+        fixed = [Bid(buyer.id, buyer.price, tcpa=buyer.tcpa) for buyer in buyers if not _is_asked(buyer)]
         bids = [bid for _, _, bid in heard if isinstance(bid, Bid)] + fixed
         by_id = {buyer.id: buyer for buyer in buyers}
         ranked = auction.ranked(bids, by_id)
@@ -64,6 +64,10 @@ class BuyerDesk:
             answer.redirect_url,
             Asked(buyer.id, outcome, answer.why, bid.amount, reply.latency_ms),
         )
+
+
+def _is_asked(buyer: Buyer) -> bool:
+    return buyer.endpoint is not None and not buyer.endpoint.bypass_ping
 
 
 def _wire(call: Call) -> BuyerWire:

@@ -12,8 +12,8 @@ from simulator.exchange.call import Call
 from simulator.exchange.gates import Gates, buyer_claims, person_scope, source_claims
 from simulator.exchange.records import delivery, lead_record
 from simulator.routing import duplicates, rules
-from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, Distribution, Reason
-from simulator.store import Original, Store, Transaction
+from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Distribution, Reason
+from simulator.store import Booking, Original, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,13 @@ class _Ground:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
+    """Who has the lead, at what price, and what it took of caps and turns to get there."""
+
     buyer: Buyer | None
     price: Decimal
     asked: tuple[Asked, ...]
+    claims: tuple[CapClaim, ...] = ()
+    turn: int | None = None
 
 
 class IngestJourneys:
@@ -86,7 +90,7 @@ class IngestJourneys:
             return self._duplicate(call, ground, tx)
         choice = self._choose_within_caps(call, ground, tx, original)
         decision = _decision(call, ground, choice, is_duplicate=original is not None)
-        _write(call, tx, decision, choice.buyer)
+        _write(call, tx, decision, choice, _token_id(ground))
         return decision
 
     def _claim_person(self, call: Call, ground: _Ground, tx: Transaction) -> Original | None:
@@ -108,7 +112,7 @@ class IngestJourneys:
             is_duplicate=True,
             checks=ground.checks,
         )
-        tx.add_lead(lead_record(call, decision))
+        tx.add_lead(lead_record(call, decision), Booking(token_id=_token_id(ground)))
         return decision
 
     def _choose_within_caps(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
@@ -121,37 +125,49 @@ class IngestJourneys:
         choice = self._choose(call, ground, tx, original)
         if choice.buyer is None:
             tx.give_back(call.tenant.id, claims)
-        return choice
+            return choice
+        return replace(choice, claims=(*claims, *choice.claims))
 
     def _choose(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
         """Offer the lead to each buyer in order; the first whose caps have room has it."""
         asked = list(ground.asked)
-        for buyer in self._order(call, ground, tx, original):
+        turn = self._turn(call, tx, original)
+        for buyer in self._order(call, ground, original, turn or 0):
             price = _price(buyer, ground.ping)
-            full = tx.take(call.tenant.id, buyer_claims(call, buyer, price))
+            claims = buyer_claims(call, buyer, price)
+            full = tx.take(call.tenant.id, claims)
             if full is None:
                 asked.append(Asked(buyer.id, "sold", "first in order with room", price))
-                return _Choice(buyer, price, tuple(asked))
+                return _Choice(buyer, price, tuple(asked), claims, turn)
             asked.append(Asked(buyer.id, "passed over", f"cap full: {full.label}", price))
-        return _Choice(None, Decimal(0), tuple(asked))
+        return _Choice(None, Decimal(0), tuple(asked), turn=turn)
 
-    def _order(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> Sequence[Buyer]:
+    def _turn(self, call: Call, tx: Transaction, original: Original | None) -> int | None:
+        """Take the next turn of the round; None where nobody takes turns, or the buyer is settled already."""
+        rotates = call.terms.distribution is Distribution.ROUND_ROBIN
+        if not rotates or (original is not None and original.buyer_id):
+            return None
+        return tx.next_turn(call.tenant.id, call.terms.campaign_id)
+
+    def _order(self, call: Call, ground: _Ground, original: Original | None, turn: int) -> Sequence[Buyer]:
         if original is not None and original.buyer_id:
             return [buyer for buyer in call.terms.buyers if buyer.id == original.buyer_id]
-        rotates = call.terms.distribution is Distribution.ROUND_ROBIN
-        turn = tx.next_turn(call.tenant.id, call.terms.campaign_id) if rotates else 0
         ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=call.tenant.dice.roll())
         return sorted(ranked, key=lambda buyer: buyer.id not in _chosen_beforehand(call, ground))
 
 
-def _write(call: Call, tx: Transaction, decision: Decision, buyer: Buyer | None) -> None:
-    tx.add_lead(lead_record(call, decision))
-    if buyer is None:
-        return
-    if not decision.is_duplicate:
-        tx.set_person_buyer(call.tenant.id, decision.lead_id, buyer.id)
-    if sent := delivery(call, decision, buyer):
+def _write(call: Call, tx: Transaction, decision: Decision, choice: _Choice, token_id: str) -> None:
+    sent = delivery(call, decision, choice.buyer) if choice.buyer else None
+    booking = Booking(choice.claims, token_id, choice.turn, sent.event_id if sent else "")
+    tx.add_lead(lead_record(call, decision), booking)
+    if choice.buyer is not None and not decision.is_duplicate:
+        tx.set_person_buyer(call.tenant.id, decision.lead_id, choice.buyer.id)
+    if sent is not None:
         tx.add_delivery(sent)
+
+
+def _token_id(ground: _Ground) -> str:
+    return ground.ping.token_id if ground.ping else ""
 
 
 def _tokens(call: Call) -> PingTokens:

@@ -10,11 +10,12 @@ from typing import Any
 from simulator.exchange.call import Call
 from simulator.exchange.desk import Auction, BuyerDesk
 from simulator.exchange.gates import Gates, buyer_claims, person_scope, source_claims
+from simulator.exchange.leftovers import Leftovers
 from simulator.exchange.records import cents, lead_record
 from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates
 from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Reason
-from simulator.store import LeadRecord, PingRecord, Store, StoreUnavailableError, Transaction
+from simulator.store import Booking, LeadRecord, PingRecord, Store, StoreUnavailableError, Transaction
 
 UNSOLD = "UNSOLD"
 """What the store calls a lead that nobody bought."""
@@ -46,6 +47,7 @@ class Sales:
         self._store = store
         self._gates = gates
         self._desk = desk
+        self._leftovers = Leftovers(store)
 
     def auction(self, call: Call) -> Auction:
         """Ask every eligible buyer for a bid."""
@@ -55,10 +57,12 @@ class Sales:
     def sell(self, call: Call, sale: Sale) -> Decision:
         """Claim ping, person and source caps in one transaction; then offer to each bidder, highest first."""
         claims = source_claims(call)
-        refusal = self._store.transact(lambda tx: _refused(call, sale, claims, tx))
-        return refusal or self._offer(call, sale, claims)
+        self._leftovers.release()
+        with self._leftovers.watching(sale.ping):
+            refusal = self._store.transact(lambda tx: _refused(call, sale, claims, tx))
+            return refusal or self._offer(call, sale)
 
-    def _offer(self, call: Call, sale: Sale, source: tuple[CapClaim, ...]) -> Decision:
+    def _offer(self, call: Call, sale: Sale) -> Decision:
         asked: list[Asked] = []
         buyers = {buyer.id: buyer for buyer in call.terms.buyers}
         for bid in sale.ping.bids:
@@ -68,34 +72,38 @@ class Sales:
             if buyer is None:  # the sandbox file changed between ping and post
                 continue
             claims = buyer_claims(call, buyer, bid.amount)
-            if full := self._take(call, sale, source, claims):
+            if full := self._take(call, sale, claims):
                 asked.append(Asked(buyer.id, "passed over", f"cap full: {full.label}", bid.amount))
                 continue
             bought, redirect_url, evidence = self._desk.offer(call, buyer, bid)
             asked.append(evidence)
             if bought:
                 return self._sold(call, sale, buyer, bid, redirect_url, tuple(asked))
-            self._give_back(call, sale, source, claims)
-        return self._unsold(call, sale, source, tuple(asked))
+            self._give_back(call, sale, claims)
+        return self._unsold(call, sale, tuple(asked))
 
-    def _take(
-        self, call: Call, sale: Sale, source: tuple[CapClaim, ...], claims: tuple[CapClaim, ...]
-    ) -> CapClaim | None:
+    def _take(self, call: Call, sale: Sale, claims: tuple[CapClaim, ...]) -> CapClaim | None:
         if not claims:
             return None
 
         def work(tx: Transaction) -> CapClaim | None:
+            held = tx.held(sale.ping)
             full = tx.take(call.tenant.id, claims)
-            if full is None:
-                _still_ours(tx, sale, changed=tx.hold(sale.ping, (*source, *claims), sale.held_lead_id))
+            if full is None and not tx.hold(sale.ping, (*held, *claims), sale.held_lead_id):
+                _still_ours(tx, sale, changed=False)
+                tx.give_back(call.tenant.id, claims)  # a reset took the ping away: nobody will count this sale
             return full
 
         return self._store.transact(work)
 
-    def _give_back(self, call: Call, sale: Sale, source: tuple[CapClaim, ...], claims: tuple[CapClaim, ...]) -> None:
+    def _give_back(self, call: Call, sale: Sale, claims: tuple[CapClaim, ...]) -> None:
+        """Give back what a reset of the caps has left of the claims."""
+
         def work(tx: Transaction) -> None:
-            _still_ours(tx, sale, changed=tx.hold(sale.ping, source, sale.held_lead_id))
-            tx.give_back(call.tenant.id, claims)
+            held = tx.held(sale.ping)
+            left = [claim for claim in held if claim not in claims]
+            _still_ours(tx, sale, changed=tx.hold(sale.ping, left, sale.held_lead_id))
+            tx.give_back(call.tenant.id, [claim for claim in claims if claim in held])
 
         if claims:
             self._store.transact(work)
@@ -108,20 +116,26 @@ class Sales:
         )
 
         def work(tx: Transaction) -> None:
-            _still_ours(tx, sale, changed=tx.settle_ping(sale.ping, summary(decision)))
-            _keep(tx, call, sale, decision)
-            tx.set_person_buyer(call.tenant.id, sale.lead_id, buyer.id)
+            booking = Booking(tx.held(sale.ping))
+            settled = tx.settle_ping(sale.ping, summary(decision))
+            _still_ours(tx, sale, changed=settled)
+            if settled:
+                _keep(tx, call, sale, decision, booking)
+                tx.set_person_buyer(call.tenant.id, sale.lead_id, buyer.id)
 
         self._store.transact(work)
         return decision
 
-    def _unsold(self, call: Call, sale: Sale, source: tuple[CapClaim, ...], asked: tuple[Asked, ...]) -> Decision:
+    def _unsold(self, call: Call, sale: Sale, asked: tuple[Asked, ...]) -> Decision:
         decision = _decision(call, sale, Reason.UNSOLD, asked=asked)
 
         def work(tx: Transaction) -> None:
-            _still_ours(tx, sale, changed=tx.settle_ping(sale.ping, summary(decision)))
-            tx.give_back(call.tenant.id, source)
-            _keep(tx, call, sale, decision)
+            held = tx.held(sale.ping)
+            settled = tx.settle_ping(sale.ping, summary(decision))
+            _still_ours(tx, sale, changed=settled)
+            tx.give_back(call.tenant.id, held)
+            if settled:
+                _keep(tx, call, sale, decision, Booking())
 
         self._store.transact(work)
         return decision
@@ -142,7 +156,8 @@ class Sales:
                 tx.settle_ping(ping, ping.answer)
                 return None
             tx.hold(ping, claims)
-        sold = self._offer(call, sale, claims)
+        with self._leftovers.watching(ping):
+            sold = self._offer(call, sale)
         lost = tuple(item for item in held.asked if item.outcome != "won")
         return replace(sold, asked=(*sold.asked, *lost))
 
@@ -176,13 +191,20 @@ def _refused(call: Call, sale: Sale, claims: tuple[CapClaim, ...], tx: Transacti
     return None
 
 
-def _keep(tx: Transaction, call: Call, sale: Sale, decision: Decision) -> None:
-    """Write down how the lead ended."""
+def _keep(tx: Transaction, call: Call, sale: Sale, decision: Decision, booking: Booking) -> None:
+    """Write down how the lead ended and what it took. Not of a ping that a reset took away: its lead went with it."""
     if not sale.again:
-        tx.add_lead(lead_record(call, decision))
+        tx.add_lead(lead_record(call, decision), booking)
     elif decision.buyer_id:
         price = cents(decision.price or Decimal(0))
-        tx.set_lead_status(call.tenant.id, decision.lead_id, "ACCEPTED", buyer_id=decision.buyer_id, price_cents=price)
+        tx.set_lead_status(
+            call.tenant.id,
+            decision.lead_id,
+            "ACCEPTED",
+            buyer_id=decision.buyer_id,
+            price_cents=price,
+            booking=booking,
+        )
 
 
 def _phantom(bid: Bid) -> Asked:

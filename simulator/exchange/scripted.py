@@ -14,7 +14,7 @@ from simulator.dice import new_id
 from simulator.exchange.call import Call
 from simulator.exchange.records import delivery, lead_record, ping_record
 from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, FieldError, KeptLead, Offer, Reason
-from simulator.store import Store
+from simulator.store import Booking, Store
 from simulator.triggers.table import Script
 
 PHANTOM = "sandbox_bidder"
@@ -170,8 +170,9 @@ class ScriptedJourneys:
         with self._store.transaction() as tx:
             if ping is not None and ping.source_id == call.source.id and tx.claim_ping(ping, call.now):
                 tx.settle_ping(ping, {"triggered": decision.reason.value})
-            tx.add_lead(lead_record(call, decision))
-            if decision.buyer_id and (sent := delivery(call, decision, buyer)):
+            sent = delivery(call, decision, buyer) if decision.buyer_id else None
+            tx.add_lead(lead_record(call, decision), Booking(event_id=sent.event_id if sent else "", is_triggered=True))
+            if sent is not None:
                 tx.add_delivery(sent)
 
 

@@ -30,8 +30,9 @@ _SLOT = law.WIDTH + 4097  # cells: a burst of 4,096, the most that a sandbox fil
 _SLOTS = _TABLE + _KEYS * _DIGEST
 _LENGTH = _SLOTS + _KEYS * _SLOT * _CELL
 _FREE = bytes(_DIGEST)
-_QUICK_TRIES = 200  # at the lock, which is held for microseconds
-_PAUSE = 0.000_1  # seconds between later tries
+_QUICK_TRIES = 5  # at the lock, which is held for microseconds
+_PAUSE = 0.000_01  # seconds between later tries; the system makes it five times as long
+_MANY_TRIES = 50  # after which much may have happened meanwhile
 _GLANCE = 10_000_000  # nanoseconds between two looks at where the path leads: no server starts faster than that
 
 
@@ -181,7 +182,8 @@ def _lock_file(fd: int, patience: float) -> bool:
 def _wait_for_file(fd: int, deadline: float) -> bool:
     """Try again and again: a blocking lock would hang for as long as its holder is stopped.
 
-    At first without a pause: the shortest sleep is many times as long as the lock is held.
+    At first without a pause: the shortest sleep is many times as long as the lock is held. Then with one, since the
+    holder may be waiting for this very processor.
     """
     tries = 0
     while time.monotonic() < deadline:
@@ -192,7 +194,7 @@ def _wait_for_file(fd: int, deadline: float) -> bool:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        return tries > _QUICK_TRIES
+        return tries > _MANY_TRIES
     raise LimiterUnavailableError("the process that holds the file lock does not let go")
 
 

@@ -1,10 +1,12 @@
 """What the sandbox remembers: the public door of the store. Nothing is implemented here."""
 
+from simulator.store.checking import Report, check
 from simulator.store.database import StoreError, StoreUnavailableError
 from simulator.store.faults import FaultRow
 from simulator.store.peers import LEASE
 from simulator.store.records import (
     AttemptRecord,
+    Booking,
     CredentialRecord,
     DeliveryRecord,
     DeliveryStatus,
@@ -21,6 +23,7 @@ from simulator.store.store import Store, Transaction
 __all__ = [
     "LEASE",
     "AttemptRecord",
+    "Booking",
     "CredentialRecord",
     "DeliveryRecord",
     "DeliveryStatus",
@@ -30,6 +33,7 @@ __all__ = [
     "Original",
     "PingRecord",
     "PingStored",
+    "Report",
     "Scope",
     "Snapshot",
     "Store",
@@ -37,4 +41,5 @@ __all__ = [
     "StoreUnavailableError",
     "TooManySnapshotsError",
     "Transaction",
+    "check",
 ]

@@ -19,8 +19,10 @@ from simulator.store.connection import Compiled, Connection, Statement
 
 C = TypeVar("C", bound=Connection)
 
+_BUSY = 5.0  # seconds to wait for somebody else's lock
+
 _PRAGMAS = (
-    "PRAGMA busy_timeout = 5000",
+    f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}",
     "PRAGMA journal_mode = WAL",
     # A commit survives the death of the process; only the death of the machine can take the last ones.
     "PRAGMA synchronous = NORMAL",
@@ -80,6 +82,19 @@ class Database:
                 raise
             return cls(engine, root, place(url))
 
+    @classmethod
+    @contextmanager
+    def seen(cls, target: str) -> Iterator[sqlalchemy.Connection]:
+        """Lend a connection that sees the database as it is at this moment, and writes nothing.
+
+        Others may go on writing. Raises StoreError, also for one that is not there or not of this version.
+        """
+        url = _url(target)
+        where = place(url)
+        with _explained(where), _read_only(url).connect() as root:
+            schema.current(root, where)
+            yield root
+
     def first(self, kind: type[C]) -> C:
         """Return the root connection, as a connection of the given kind."""
         return kind(self._root, self._known, self.simulator)
@@ -114,6 +129,11 @@ def place(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def place_of(target: str) -> str:
+    """Return the place of a path, `:memory:` or a SQLAlchemy URL. Raises StoreError."""
+    return place(_url(target))
+
+
 def _url(target: str) -> URL:
     if "://" not in target:
         return URL.create("sqlite", database=target)
@@ -135,9 +155,7 @@ def _create_private(url: URL) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        driven = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
-        given = driven.set(query={**_SERVER, **url.query})
-        return create_engine(given, poolclass=NullPool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        return create_engine(_driven(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     engine = create_engine(
         url,
         poolclass=NullPool,
@@ -146,6 +164,31 @@ def _engine(url: URL) -> Engine:
         connect_args={"check_same_thread": False},
     )
     event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _driven(url: URL) -> URL:
+    driven = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    return driven.set(query={**_SERVER, **url.query})
+
+
+def _read_only(url: URL) -> Engine:
+    """Return an engine whose transactions see one state from their first statement to their last."""
+    if url.get_backend_name() != "sqlite":
+        as_it_is = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return create_engine(_driven(url), poolclass=NullPool, execution_options=as_it_is)
+    if is_in_memory(url):
+        raise StoreError("a store in memory is nobody else's to read: start the sandbox with a file or a database")
+    path = Path(str(url.database)).absolute()
+    if not path.is_file():
+        raise StoreError(f"there is no file {path}; name the store of a sandbox with --db")
+    uri = f"{path.as_uri()}?mode=ro"
+    engine = create_engine(
+        "sqlite://",
+        poolclass=NullPool,
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=_BUSY, isolation_level=None),
+    )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from simulator.routing.model import Bid, CapClaim, Lead
+from simulator.store.records import Booking
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -59,3 +60,15 @@ def holding(value: str | None) -> tuple[tuple[CapClaim, ...], str]:
         return (), ""
     found = parsed(value)
     return tuple(CapClaim(**claim) for claim in found["claims"]), found["lead_id"]
+
+
+def booked(booking: Booking) -> str:
+    """Return a booking as JSON, without what it has not: most leads take little."""
+    given = {
+        "caps": [[claim.scope, claim.period, claim.amount] for claim in booking.claims],
+        "token": booking.token_id,
+        "event": booking.event_id,
+        "triggered": booking.is_triggered,
+    }
+    found: dict[str, Any] = {name: value for name, value in given.items() if value}
+    return text(found if booking.turn is None else found | {"turn": booking.turn})

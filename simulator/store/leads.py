@@ -11,11 +11,14 @@ from sqlalchemy import Select, bindparam, func, insert, select, update
 from simulator.store import encoding
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros, moment
-from simulator.store.records import LeadRecord
+from simulator.store.records import Booking, LeadRecord
 from simulator.store.tables import HAS_TRANSACTION, leads
 
-COLUMNS = tuple(column for column in leads.c if column.name != "number")
-_ADD = Statement(insert(leads).values({column.name: bindparam(column.name) for column in COLUMNS}))
+COLUMNS = tuple(column for column in leads.c if column.name not in {"number", "booking_json"})
+NOTHING = Booking()
+_ADD = Statement(
+    insert(leads).values({name: bindparam(name) for name in (*(column.name for column in COLUMNS), "booking_json")})
+)
 _THIS = (leads.c.tenant == bindparam("tenant")) & (leads.c.id == bindparam("id"))
 _FIND = Statement(select(*COLUMNS).where(_THIS))
 # SQLite writes one at a time anyway and knows no FOR UPDATE; SQLAlchemy leaves it out there.
@@ -32,12 +35,16 @@ _SET_STATUS = Statement(
         status=bindparam("new_status"),
         buyer_id=bindparam("new_buyer_id"),
         price_cents=bindparam("new_price_cents"),
+        booking_json=bindparam("new_booking_json"),
     )
 )
 
 
-def add_lead(connection: Connection, lead: LeadRecord) -> None:
-    """Keep a lead. Raises the driver's integrity error (from `Store`: StoreError) when its id is taken."""
+def add_lead(connection: Connection, lead: LeadRecord, booking: Booking = NOTHING) -> None:
+    """Keep a lead with what it took.
+
+    Raises the driver's integrity error (from `Store`: StoreError) when its id is taken.
+    """
     connection.change(
         _ADD,
         tenant=lead.tenant,
@@ -55,6 +62,7 @@ def add_lead(connection: Connection, lead: LeadRecord) -> None:
         phone=lead.phone,
         email=lead.email,
         values_json=encoding.text(lead.values),
+        booking_json=encoding.booked(booking),
     )
 
 
@@ -66,8 +74,12 @@ def set_lead_status(
     *,
     buyer_id: str = "",
     price_cents: int | None = None,
+    booking: Booking = NOTHING,
 ) -> bool:
-    """Say how a lead ended that was kept before it was decided. Returns False when there is no such lead."""
+    """Say how a lead ended that was kept before it was decided, and what it took.
+
+    Returns False when there is no such lead.
+    """
     return bool(
         connection.change(
             _SET_STATUS,
@@ -76,6 +88,7 @@ def set_lead_status(
             new_status=status,
             new_buyer_id=buyer_id,
             new_price_cents=price_cents,
+            new_booking_json=encoding.booked(booking),
         )
     )
 

@@ -59,11 +59,13 @@ _SAME = _THIS & (pings.c.revision == bindparam("seen"))
 _MINE: dict[str, Any] = {"claimed_at": bindparam("now"), "owner": bindparam("me")}
 _CLAIM = Statement(update(pings).where(_SAME, pings.c.claimed_at.is_(None)).values(_MINE))
 _HOLD = Statement(update(pings).where(_SAME, UNSETTLED).values(holding_json=bindparam("held")))
+_HELD = Statement(select(pings.c.holding_json).where(_SAME, UNSETTLED).with_for_update())
 _SETTLE = Statement(update(pings).where(_SAME, UNSETTLED).values(answer_json=bindparam("answer"), holding_json=None))
 _REOPEN = Statement(update(pings).where(_SAME, pings.c.answer_json.is_not(None)).values(_MINE | {"answer_json": None}))
 _UNSETTLED = Statement(select(pings).where(UNSETTLED))
 _UNSETTLED_OF_ONE = Statement(select(pings).where(UNSETTLED, pings.c.tenant == bindparam("tenant")))
 
+_LEFT = Statement(select(pings).where(_SAME, UNSETTLED, pings.c.owner.is_not_distinct_from(bindparam("me"))))
 _ORPHANS = Statement(
     select(pings).where(UNSETTLED, or_(pings.c.owner.is_(None), pings.c.owner.not_in(select(simulators.c.id))))
 )
@@ -148,6 +150,22 @@ def hold(connection: Connection, ping: PingRecord, claims: Sequence[CapClaim], l
     return connection.change(_HOLD, **_same(ping), held=encoding.held(claims, lead_id)) == 1
 
 
+def held(connection: Connection, ping: PingRecord) -> tuple[CapClaim, ...]:
+    """Return what the sale in flight still holds, and keep it so until the transaction ends.
+
+    A reset may have taken the caps away under it.
+    """
+    claims, _ = encoding.holding(connection.value(_HELD, **_same(ping)))
+    return claims
+
+
+def drop_claims(connection: Connection, tenant: str) -> None:
+    """Forget what every sale in flight holds of caps, since they are emptied now. Its person it keeps."""
+    for row in connection.rows(_UNSETTLED_OF_ONE, tenant=tenant):
+        each = _record(row)
+        hold(connection, each, (), each.held_lead_id)
+
+
 def settle_ping(connection: Connection, ping: PingRecord, answer: Mapping[str, Any]) -> bool:
     """End the sale: keep what was answered, forget what was held (it is sold, or the caller gave it back)."""
     return connection.change(_SETTLE, **_same(ping), answer=encoding.text(answer)) == 1
@@ -171,6 +189,11 @@ def release_unsettled(connection: Connection, tenant: str | None = None) -> int:
 def release_orphans(connection: Connection) -> int:
     """Do the same with the sales of simulators that are no more; those of the living go on."""
     return _released(connection, connection.rows(_ORPHANS))
+
+
+def release_ping(connection: Connection, ping: PingRecord) -> int:
+    """Do the same with one sale of this simulator, if it is still in flight. Returns how many there were."""
+    return _released(connection, connection.rows(_LEFT, **_same(ping), me=connection.simulator))
 
 
 def _released(connection: Connection, rows: list[tuple[Any, ...]]) -> int:

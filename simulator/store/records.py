@@ -100,6 +100,21 @@ class LeadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Booking:
+    """What a lead took, kept with it so that every counter can be recounted from the leads.
+
+    `token_id` is the ping token it redeemed, `turn` its number in the round, `event_id` that of its webhook.
+    A lead that a trigger decided took nothing, whatever became of it.
+    """
+
+    claims: tuple[CapClaim, ...] = ()
+    token_id: str = ""
+    turn: int | None = None
+    event_id: str = ""
+    is_triggered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """The lead that has a person already, and the buyer it went to ("" when none, or not yet)."""
 

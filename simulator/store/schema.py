@@ -34,6 +34,18 @@ def prepare(connection: sqlalchemy.Connection, where: str) -> None:
         raise
 
 
+def current(connection: sqlalchemy.Connection, where: str) -> None:
+    """Raise SchemaError unless there is a store of this release's version. Nothing is upgraded."""
+    version = _version(connection)
+    if version is None:
+        raise SchemaError(f"{where} is no store of a sandbox: name its file or URL with --db")
+    if version != str(SCHEMA_VERSION):
+        raise SchemaError(
+            f"{where} holds a store of schema version {version}, and this leadsandbox checks version "
+            f"{SCHEMA_VERSION}: start a sandbox on it, which upgrades an older one"
+        )
+
+
 def _bring_up_to_date(connection: sqlalchemy.Connection, where: str) -> None:
     there = set(inspect(connection).get_table_names())
     if not there:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Table, Text, bindparam, cast, delete, insert, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from simulator.store import encoding
+from simulator.store import encoding, notes
 from simulator.store.connection import Connection, Statement
 from simulator.store.pings import release_unsettled
 from simulator.store.tables import (
@@ -147,6 +147,7 @@ def _replace(connection: Connection, source: str, target: str) -> None:
     for statement in _COPY:
         connection.change(statement, tenant=source, target=target)
     _copy_attempts(connection, source, target)
+    notes.set_parted(connection, target, notes.parted(connection, source))
 
 
 def _copy_attempts(connection: Connection, source: str, target: str) -> None:
@@ -161,3 +162,4 @@ def _copy_attempts(connection: Connection, source: str, target: str) -> None:
 def _empty(connection: Connection, tenant: str) -> None:
     for statement in _EMPTY:
         connection.change(statement, tenant=tenant)
+    notes.set_parted(connection, tenant, frozenset())

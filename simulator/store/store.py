@@ -50,9 +50,11 @@ class Transaction(Connection):
     ping = ping_table.ping
     claim_ping = ping_table.claim_ping
     hold = ping_table.hold
+    held = ping_table.held
     settle_ping = ping_table.settle_ping
     reopen_ping = ping_table.reopen_ping
     release_unsettled = ping_table.release_unsettled
+    release_ping = ping_table.release_ping
 
     add_lead = lead_table.add_lead
     set_lead_status = lead_table.set_lead_status

@@ -118,6 +118,7 @@ leads = Table(
     _text("phone"),
     _text("email"),
     _text("values_json"),
+    Column("booking_json", Text),  # null in leads of version 2 and before, which nobody can recount
     UniqueConstraint("tenant", "id", name="leads_id"),
 )
 Index("leads_in_order", leads.c.tenant, leads.c.number)

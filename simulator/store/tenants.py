@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, select, update
+from sqlalchemy import Table, bindparam, delete, func, not_, select, update
 
-from simulator.store import encoding, snapshots
+from simulator.store import encoding, notes, snapshots
 from simulator.store.connection import Connection, Statement
 from simulator.store.faults import remove_faults
+from simulator.store.pings import drop_claims, release_unsettled
 from simulator.store.records import Scope
 from simulator.store.tables import (
+    UNSETTLED,
     attempts,
     caps,
     credentials,
@@ -34,6 +36,7 @@ _TABLES: Mapping[Scope, tuple[Table, ...]] = {
 }
 _EVERY = (*(table for tables in _TABLES.values() for table in tables), credentials)
 _DELETE = {table.name: Statement(delete(table).where(table.c.tenant == bindparam("tenant"))) for table in _EVERY}
+_DELETE_SETTLED_PINGS = Statement(delete(pings).where(pings.c.tenant == bindparam("tenant"), not_(UNSETTLED)))
 _COUNT = {
     str(table.name): Statement(select(func.count()).select_from(table).where(table.c.tenant == bindparam("tenant")))
     for table in _EVERY
@@ -85,9 +88,18 @@ def unsave_tenant(connection: Connection, tenant: str) -> None:
 
 
 def reset(connection: Connection, tenant: str, scopes: Collection[Scope]) -> dict[str, int]:
-    """Empty what the scopes name. Returns how many rows went, per table. Credentials and snapshots stay."""
+    """Empty what the scopes name. Returns how many rows went, per table. Credentials and snapshots stay.
+
+    A sale in flight keeps its ping while leads are kept, and holds nothing of caps that are emptied.
+    """
+    if Scope.CAPS in scopes:
+        drop_claims(connection, tenant)
+    elif {Scope.PINGS, Scope.LEADS} <= set(scopes):
+        release_unsettled(connection, tenant)
+    notes.part(connection, tenant, scopes)
     names = [table.name for scope in Scope if scope in scopes for table in _TABLES[scope]]
-    return {name: connection.change(_DELETE[name], tenant=tenant) for name in names}
+    statements = _DELETE if Scope.LEADS in scopes else {**_DELETE, pings.name: _DELETE_SETTLED_PINGS}
+    return {name: connection.change(statements[name], tenant=tenant) for name in names}
 
 
 def forget_tenant(connection: Connection, tenant: str) -> dict[str, int]:
@@ -99,6 +111,7 @@ def forget_tenant(connection: Connection, tenant: str) -> dict[str, int]:
     for each in taken:
         snapshots.delete_snapshot(connection, tenant, each.name)
     gone = {name: connection.change(statement, tenant=tenant) for name, statement in _DELETE.items()}
+    notes.set_parted(connection, tenant, frozenset())
     remove_faults(connection, tenant)
     return {**gone, "snapshots": len(taken), "tenants": connection.change(_UNSAVE, id=tenant)}
 

@@ -69,7 +69,7 @@ def started(*arguments: str) -> Iterator[Server]:
 
 
 def _popen(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603  our own program
+    return subprocess.Popen(  # noqa: S603  our own program  # nosec B603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_environment(), start_new_session=True
     )
 

@@ -108,7 +108,7 @@ class Faults:
 
 def seeded(seed: int | None, number: int) -> Callable[[], float]:
     """Return the dice of a fault: repeatable, and those of its number when no seed was given."""
-    return random.Random(seed if seed is not None else number).random  # noqa: S311  chance for a simulation
+    return random.Random(seed if seed is not None else number).random  # noqa: S311  chance for a simulation  # nosec B311
 
 
 def is_alive(item: Armed, now: datetime) -> bool:

@@ -9,10 +9,11 @@ from flask import Blueprint, Response, request
 from simulator.auditing import SeverityError, attempts_at_own_receivers, audit, severities
 from simulator.contract.model import Contract
 from simulator.journal import Readable
-from simulator.scorecard import html
+from simulator.scorecard import STYLE, html
 from simulator.store import Store
 from simulator.tenants import Tenants
 from simulator.web.control import PREFIX
+from simulator.web.pages import guarded, only_style
 from simulator.web.problems import ProblemError, as_json, tenant_of
 
 _PARAMETERS = frozenset({"tenant", "format", "severity"})
@@ -37,6 +38,6 @@ def blueprint(
             raise ProblemError(400, "Bad request", str(error)) from None
         attempts = attempts_at_own_receivers(store, tenant, mock_buyers_url)
         card = audit(tenant, journals.of(tenant.id), contracts, chosen, attempts)
-        return as_json(card) if wanted == "json" else Response(html(card), content_type="text/html; charset=utf-8")
+        return as_json(card) if wanted == "json" else guarded(html(card), "text/html", only_style(STYLE))
 
     return auditing

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from importlib.resources import files
@@ -12,17 +10,18 @@ from mimetypes import guess_type
 from flask import Blueprint, Response, request
 
 from simulator import posting, specs
+from simulator.contract.account import Account
 from simulator.contract.model import Contract
 from simulator.contract.openapi import Subject, document
 from simulator.tenants import Tenant, Tenants
 from simulator.web.control import PREFIX
+from simulator.web.pages import NOTHING, guarded, only_style
 from simulator.web.problems import ProblemError, as_json, tenant_of
 
 # Swagger UI sets styles on elements it makes, from a script of its own origin; nothing of it comes from elsewhere.
 _ASSETS = files("flask_swagger_ui").joinpath("dist")
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
-_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_POLICY = f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+_POLICY = f"{NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 _PAGE = f"""\
 <!doctype html>
 <html lang="en">
@@ -57,12 +56,12 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
     @documents.get(f"{PREFIX}/openapi.json")
     def openapi() -> Response:
         tenant = tenant_of(tenants)
-        subjects = [Subject(item, tenant.accounts[item.platform].words) for item in _wanted(contracts)]
+        subjects = [_subject(item, tenant.accounts[item.platform]) for item in _wanted(contracts)]
         return as_json(document(subjects, title="leadsandbox", version=version("leadsandbox"), server="/"))
 
     @documents.get(f"{PREFIX}/docs")
     def page() -> Response:
-        return _guarded(_PAGE, "text/html", _POLICY)
+        return guarded(_PAGE, "text/html", _POLICY)
 
     @documents.get(f"{PREFIX}/docs/<name>")
     def asset(name: str) -> Response:
@@ -83,6 +82,12 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
     return documents
 
 
+def _subject(contract: Contract, account: Account) -> Subject:
+    """Return a platform as the tenant has it, with the ids of its first source to try."""
+    source = next(iter(account.sources.values()), None)
+    return Subject(contract, account.words, samples=source.arguments if source else {})
+
+
 def _wanted(contracts: Mapping[str, Contract]) -> Iterable[Contract]:
     name = request.args.get("platform")
     if name is None:
@@ -90,15 +95,6 @@ def _wanted(contracts: Mapping[str, Contract]) -> Iterable[Contract]:
     if name not in contracts:
         raise ProblemError(400, "Bad request", f"platform must be one of {', '.join(contracts)}")
     return [contracts[name]]
-
-
-def _guarded(text: str, media_type: str, policy: str) -> Response:
-    response = Response(text, content_type=f"{media_type}; charset=utf-8")
-    response.headers["Content-Security-Policy"] = policy
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "no-store"  # it names credentials
-    return response
 
 
 def _listed(tenant: Tenant) -> list[dict[str, str]]:
@@ -116,9 +112,4 @@ def _specification(tenant: Tenant, name: str) -> Response:
     media_type, _ = specs.FORMATS[form]
     # Whoever asks has reached the sandbox at this address, which a mapped port makes another than its own.
     text = specs.rendered(wanted, form, request.host_url.rstrip("/"))
-    return _guarded(text, media_type, f"{_NOTHING}; style-src '{_style_hash()}'")
-
-
-def _style_hash() -> str:
-    digest = hashlib.sha256(specs.style().encode()).digest()
-    return f"sha256-{b64encode(digest).decode()}"
+    return guarded(text, media_type, only_style(specs.style()))

@@ -14,6 +14,7 @@ from pydantic import Field
 from simulator.contract.account import Account, Source, buyers_of
 from simulator.contract.model import Operation, words
 from simulator.contract.sandbox import (
+    NOT_REPEATED,
     BuyerEntry,
     Caps,
     Condition,
@@ -55,7 +56,9 @@ class WebhookEntry(Section):
     """An integrator's own receiver in place of a mock one."""
 
     url: str = Field(pattern=r"^https?://.+")
-    secret: str = Field("", description="The signing secret. Default: one made for this buyer.")
+    secret: str = Field(
+        "", json_schema_extra=NOT_REPEATED, description="The signing secret. Default: one made for this buyer."
+    )
 
 
 class LeadDistroBuyer(BuyerEntry):
@@ -146,7 +149,7 @@ class SupplierLimits(Limits):
 
 class Supplier(Section):
     id: Name
-    api_key: Name
+    api_key: Name = Field(json_schema_extra=NOT_REPEATED)
     test_mode: bool = False
     campaigns: tuple[Name, ...] = Field((), description="The ids of the campaigns it is linked to.")
     limits: SupplierLimits = SupplierLimits()

@@ -161,6 +161,7 @@ CLICKS = Operation(
     bodies={BodyType.QUERY: ""},
     summary="List the offers that the consumer of a sold lead can be shown",
     source="public:/api-explore/offer-campaign/click-listing-api",
+    aliases={"/click/list/<campaign_id>/<transaction_id>": "click_alias=true"},
     arguments={"transaction_id": "transaction_id"},
     link="transaction_id",
 )

@@ -12,7 +12,7 @@ from simulator.contract.account import Account, Received, Source
 from simulator.contract.model import BodyType, Journey, Operation
 from simulator.routing.model import Decision, FieldError, Reason, Terms
 
-_OPEN = ("/api/event/", "/api/click/")  # where the ids in the request say whose it is, and no token has to
+_OPEN = ("/api/event/", "/api/click/", "/click/")  # where the ids in the request say whose it is, and no token has to
 _EVENT_BODIES = frozenset({BodyType.JSON, BodyType.URL})
 
 

@@ -56,6 +56,11 @@ class Readings(BaseModel):
         description="C20: the reference sends an event as a body, the help centre appends it to the URL. true "
         "reads the URL of a request without a body, false the body only.",
     )
+    click_alias: bool = Field(
+        default=True,
+        description="C21: the reference gives /api/click/list/{campaign id}/{transaction_id}, its playground "
+        "/click/list/…. true serves both, false the first only.",
+    )
     click_token: bool = Field(
         default=False,
         description="C21: the reference lists clicks without a token, the funnel page generates one. true wants "

@@ -12,18 +12,20 @@ from flask import Blueprint, Response
 
 from simulator.contract.account import Source
 from simulator.contract.model import Contract, Operation, in_force
-from simulator.journal import Filter, Requests
+from simulator.journal import Requests
 from simulator.recording import shorts
 from simulator.tenants import Tenant
 from simulator.web.control import PREFIX
+from simulator.web.dashboard.figures import UNLIMITED
 from simulator.web.dashboard.frame import UI, Frame, origin
 from simulator.web.dashboard.parts import Parts
 from simulator.welcome import curl, path_of
 
 RECENT = 5
-LOOKED_AT = 2000  # of the newest requests, for the gauges
+LOOKED_AT = 1200  # of the newest requests, for the gauges
 WINDOW = 10.0  # seconds in which refusals are counted
 
+Latest = Mapping[tuple[str, str], list[dict[str, Any]]]
 Rates = Mapping[tuple[str, str, str], Mapping[str, int]]
 
 
@@ -33,11 +35,12 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
         tenant = parts.tenant()
         journal = parts.journals.of(tenant.id)
         seen = rates(journal, time.monotonic())
+        latest = journal.latest_of_each(RECENT)
         return frame.page(
             "sources.html.jinja",
             "sources",
             "Sources & suppliers",
-            platforms=[_platform(contract, tenant, journal, seen) for contract in parts.contracts.values()],
+            platforms=[_platform(contract, tenant, latest, seen) for contract in parts.contracts.values()],
             formats=("html", "markdown", "schema", "openapi", "curl"),
             specs=f"{PREFIX}/specs",
         )
@@ -53,23 +56,24 @@ def rates(journal: Requests, now: float) -> Rates:
         age = now - entry["began"]
         if age > WINDOW:
             break
+        if entry["reason"] in UNLIMITED:
+            continue
         counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
         counts["now"] += age <= 1
         counts["refused"] += entry["http"] == 429
     return found
 
 
-def _platform(contract: Contract, tenant: Tenant, journal: Requests, seen: Rates) -> dict[str, Any]:
+def _platform(contract: Contract, tenant: Tenant, latest: Latest, seen: Rates) -> dict[str, Any]:
     account = tenant.accounts[contract.platform]
     return {
         "contract": contract,
-        "sources": [_source(contract, tenant, source, journal, seen) for source in account.sources.values()],
+        "sources": [_source(contract, tenant, source, latest, seen) for source in account.sources.values()],
     }
 
 
-def _source(contract: Contract, tenant: Tenant, source: Source, journal: Requests, seen: Rates) -> dict[str, Any]:
+def _source(contract: Contract, tenant: Tenant, source: Source, latest: Latest, seen: Rates) -> dict[str, Any]:
     words = tenant.accounts[contract.platform].words
-    page = journal.select(Filter(platform=contract.platform, source=source.id), RECENT)
     return {
         "source": source,
         "named": source.name if source.name not in source.credentials.values() else "",
@@ -77,7 +81,7 @@ def _source(contract: Contract, tenant: Tenant, source: Source, journal: Request
         "credentials": [_credential(contract, source, kind) for kind in source.credentials],
         "gauges": list(_gauges(contract, source, seen)),
         "fields": _fields(source),
-        "recent": shorts(page.requests),
+        "recent": shorts(latest.get((contract.platform, source.id), [])),
     }
 
 

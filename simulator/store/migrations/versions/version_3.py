@@ -1,4 +1,4 @@
-"""Version 3: what several simulators of one store must know of each other."""
+"""Version 3: what several simulators of one store must know of each other; what each lead took."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ down_revision = "2"
 def upgrade() -> None:
     op.add_column("pings", sa.Column("owner", sa.Text))
     op.add_column("outbox", sa.Column("sender", sa.Text))
+    op.add_column("leads", sa.Column("booking_json", sa.Text))  # older leads do not say
     op.create_table(
         "simulators",
         sa.Column("id", sa.Text, primary_key=True),

@@ -1,0 +1,172 @@
+"""A stop under load: what came is answered, the end comes in time, and a second signal ends everything at once."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from fixtures.leads import fake_leads
+from tests.running import Client, Running, alive, sandbox, wait_until, written
+
+pytestmark = pytest.mark.long
+
+CALLERS = 24
+LATENCY = 1500  # milliseconds that the slow buyer takes: long enough for the stop to come while all wait for it
+ENDLESS = 120.0  # seconds that the silent buyer has; nothing here may take as long
+
+_seeds = itertools.count(7000)
+
+
+def buyer(name: str, seconds: float, **persona: object) -> dict[str, object]:
+    return {"id": name, "ping_timeout": seconds, "persona": {"persona": "eager", **persona}}
+
+
+def campaign(name: str, one: dict[str, object]) -> dict[str, object]:
+    fields = [{"name": "state", "type": "state", "required": ["ping", "post", "form"]}]
+    source = {"id": f"src_{name}", "link_id": f"lnk_{name}", "fields": fields}
+    return {"id": f"cmp_{name}", "buyers": [one], "sources": [source]}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    slow = buyer("slow_buyer", 60, latency={"kind": "fixed", "ms": LATENCY})
+    silent = buyer("silent_buyer", ENDLESS, persona="silent")
+    return written(tmp_path, {"pingtree": {"campaigns": [campaign("slow", slow), campaign("silent", silent)]}})
+
+
+@contextlib.contextmanager
+def up(config: str, *more: str) -> Iterator[Running]:
+    with sandbox("--config", config, "--db", ":memory:", "--threads", "64", *more) as running:
+        yield running
+
+
+@dataclass
+class Desk:
+    """Opens connections, and closes them in the end."""
+
+    stack: contextlib.ExitStack
+
+    def client(self, running: Running) -> Client:
+        client = Client(running.base_url)
+        self.stack.callback(client.close)
+        return client
+
+    def asked(self, running: Running, name: str) -> Client:
+        """Send a ping whose answer takes as long as the one buyer."""
+        client = self.client(running)
+        ask(client, running, name)
+        return client
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with contextlib.ExitStack() as stack:
+        yield Desk(stack)
+
+
+def ask(client: Client, running: Running, name: str) -> None:
+    [lead] = fake_leads("pingtree", 1, seed=next(_seeds))
+    token = running.credentials(f"lnk_{name}")["ping"]
+    client.ask(f"/api/lead/ping/lnk_{name}", {"state": lead["state"]}, {"Authorization": f"Bearer {token}"})
+
+
+def waiting_at(running: Running, name: str) -> int:
+    """Return how many pings a mock buyer has received."""
+    client = Client(str(running.welcome["mock_buyers"]))
+    counters = client.get(f"/__buyers/pingtree/default/{name}/received")[1]["counters"]
+    client.close()
+    return int(counters.get("received", 0))
+
+
+def takes_connections(running: Running) -> bool:
+    parts = urlsplit(running.base_url)
+    with contextlib.suppress(OSError), socket.create_connection((str(parts.hostname), parts.port or 0), timeout=5):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("more", [(), ("--direct",)], ids=["relay", "direct"])
+def test_every_request_that_came_before_the_stop_is_answered(config: str, desk: Desk, more: tuple[str, ...]) -> None:
+    with up(config, "--stop-timeout", "60", *more) as running:
+        victims = running.tree()
+        clients = [desk.asked(running, "slow") for _ in range(CALLERS)]
+        wait_until(lambda: waiting_at(running, "slow_buyer") == CALLERS, "all wait for the buyer")
+        running.process.send_signal(signal.SIGTERM)
+        answers = [client.answer() for client in clients]
+        assert [status for status, _ in answers] == [201] * CALLERS
+        assert {body["data"]["leadStatus"] for _, body in answers} == {"ping_accept"}
+        assert running.process.wait(60) == 0
+        assert alive(victims) == []
+
+
+def test_a_request_that_had_been_sent_and_not_yet_read_is_answered_too(config: str, desk: Desk) -> None:
+    with up(config, "--stop-timeout", "60") as running:
+        clients = [desk.client(running) for _ in range(CALLERS)]
+        for client in clients:
+            assert client.get("/healthz")[0] == 200  # they are idle connections, which a stop closes
+        for client in clients:
+            ask(client, running, "slow")
+        running.process.send_signal(signal.SIGTERM)
+        assert [client.answer()[0] for client in clients] == [201] * CALLERS
+
+
+@pytest.mark.parametrize("more", [(), ("--direct",)], ids=["relay", "direct"])
+def test_what_takes_longer_than_the_stop_timeout_is_cut(config: str, desk: Desk, more: tuple[str, ...]) -> None:
+    with up(config, "--stop-timeout", "3", *more) as running:
+        victims = running.tree()
+        client = desk.asked(running, "silent")
+        wait_until(lambda: waiting_at(running, "silent_buyer") == 1, "it waits for the buyer")
+        running.process.send_signal(signal.SIGTERM)
+        start = time.monotonic()
+        with pytest.raises((ConnectionError, OSError)):
+            client.answer()
+        assert running.process.wait(ENDLESS) == 0
+        assert time.monotonic() - start < ENDLESS / 2
+        assert alive(victims) == []
+
+
+def test_an_answer_that_a_trigger_holds_back_for_longer_goes_at_the_stop(config: str, desk: Desk) -> None:
+    with up(config, "--stop-timeout", "20") as running:
+        client = desk.client(running)
+        token = running.credentials("lnk_slow")["ping"]
+        headers = {"Authorization": f"Bearer {token}", "X-Sandbox-Trigger": "slow=120000"}
+        client.ask("/api/lead/ping/lnk_slow", {"state": "TX"}, headers)
+        other = desk.client(running)
+        wait_until(lambda: other.get("/__sandbox/requests/count")[1]["count"] == 1, "it was answered, and is held back")
+        running.process.send_signal(signal.SIGTERM)
+        assert client.answer()[0] == 201
+        assert running.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_everything_at_once(config: str, desk: Desk, number: signal.Signals) -> None:
+    with up(config, "--stop-timeout", "600") as running:
+        victims = running.tree()
+        desk.asked(running, "silent")
+        wait_until(lambda: waiting_at(running, "silent_buyer") == 1, "it waits for the buyer")
+        running.process.send_signal(number)
+        wait_until(lambda: not takes_connections(running), "the stop has begun")
+        assert running.process.poll() is None
+        running.process.send_signal(number)
+        assert running.process.wait(ENDLESS / 2) == 0
+        wait_until(lambda: not alive(victims), "all its programs are gone")
+        assert "ended at once" in running.stderr
+
+
+def test_a_body_that_never_comes_does_not_hold_up_the_stop(config: str) -> None:
+    with up(config, "--stop-timeout", "600") as running, contextlib.ExitStack() as stack:
+        parts = urlsplit(running.base_url)
+        for _ in range(10):
+            sock = stack.enter_context(socket.create_connection((str(parts.hostname), parts.port or 0)))
+            sock.sendall(b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 0
