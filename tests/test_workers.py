@@ -14,7 +14,7 @@ import requests
 
 from simulator.metrics import summed
 from tests.postgres import Postgres
-from tests.running import PATIENCE, Running, alive, all_at_once, descendants, run, sandbox, wait_until
+from tests.running import PATIENCE, Running, alive, all_at_once, descendants, environment, run, sandbox, wait_until
 from tests.several import control, simulator
 
 LEADS = 120
@@ -139,3 +139,16 @@ def test_sums_of_metrics_name_each_family_once() -> None:
 def test_a_simulator_alone_starts_without_mock_buyers() -> None:
     with simulator(":memory:") as started:
         assert started.control("GET", "health")["status"] == "ready"
+
+
+def test_the_folder_of_a_sandbox_that_was_killed_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    own = environment(TMPDIR=str(tmp_path))
+    with sandbox("--db", ":memory:", env=own) as killed:
+        [left] = tmp_path.glob("leadsandbox-*")
+        killed.kill()
+    assert left.exists()
+    with sandbox("--db", ":memory:", env=own) as first, sandbox("--db", ":memory:", env=own) as second:
+        assert not left.exists()
+        assert len(list(tmp_path.glob("leadsandbox-*"))) == 2, "those that are held stay"
+        assert first.base_url != second.base_url
+    assert list(tmp_path.glob("leadsandbox-*")) == []
