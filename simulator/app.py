@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -83,7 +84,7 @@ def create(settings: Settings) -> Flask:
     app = Flask("leadsandbox", static_folder=None)
     introduce = _introduce(settings, store, tenants)
     mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, calls)
-    reports = conformance.Reports(settings.conformance_report)
+    reports = conformance.Reports(settings.conformance_report, _shared_report(settings))
     parts = [
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(tenancy, courier, introduce, partial(_forgotten, recorder, siblings), hub),
@@ -146,6 +147,10 @@ def _health(settings: Settings, reloader: Reloader | None, siblings: Siblings) -
         "workers": siblings.count(),
         "sandbox_file": reloader.outcome if reloader else None,
     }
+
+
+def _shared_report(settings: Settings) -> Path | None:
+    return Path(settings.folder) / "conformance.json" if settings.workers > 1 else None
 
 
 def _streams(settings: Settings) -> int:

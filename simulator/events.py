@@ -14,6 +14,7 @@ import orjson
 MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
+PACE = 0.1  # seconds between two batches: a reader that is woken for each of many events would cost their senders
 KINDS = ("request", "delivery", "finding", "clock", "fault", "reload")
 EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on
 
@@ -37,7 +38,7 @@ class Subscription:
         self._waiting: deque[bytes] = deque()
         self._queue = queue
         self._dropped = 0
-        self._ended = False
+        self._stopped = threading.Event()
 
     def put(self, event: bytes) -> None:
         with self._changed:
@@ -51,7 +52,7 @@ class Subscription:
         """Let the reader's stream end. Safe to call twice, and from any thread."""
         self._hub.leave(self)
         with self._changed:
-            self._ended = True
+            self._stopped.set()
             self._changed.notify()
 
     def stream(self, heartbeat: float = HEARTBEAT) -> Iterator[bytes]:
@@ -60,14 +61,16 @@ class Subscription:
             yield b": listening\n\n"
             while (batch := self._next(heartbeat)) is not None:
                 yield batch or b": still here\n\n"
+                if batch:
+                    self._stopped.wait(PACE)  # what comes next comes at once when nothing came for that long
         finally:
             self.end()
 
     def _next(self, heartbeat: float) -> bytes | None:
         with self._changed:
-            if not self._waiting and not self._ended:
+            if not self._waiting and not self._stopped.is_set():
                 self._changed.wait(heartbeat)
-            if self._ended:
+            if self._stopped.is_set():
                 return None
             batch = b"".join(self._waiting)
             self._waiting.clear()

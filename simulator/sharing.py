@@ -1,6 +1,6 @@
 """One sandbox in several simulators: each takes in what another changed before its change counts as made.
 
-Nothing here decides what a change is. Why it is so: docs/decisions/0030.
+Nothing here decides what a change is. Why it is so: docs/decisions/0022.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from simulator.metrics import Metrics, summed
 
 PREFIX = "journal-"
 PATIENCE = 10.0  # seconds for an answer; a worker that takes longer counts as one that ended
-_READING = frozenset({"select", "find", "count", "by_row", "size", "clear"})
+_READING = frozenset({"select", "find", "latest_of_each", "around", "count", "by_row", "size", "clear"})
 
 R = TypeVar("R")
 
@@ -63,6 +63,12 @@ class _Remote:
         except GoneError:
             raise EvictedError(request_id) from None
         return found
+
+    def latest_of_each(self, most: int) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        return self._asked({}, "latest_of_each", most)
+
+    def around(self, request_id: str, before: int, after: int) -> list[dict[str, Any]]:
+        return self._asked([], "around", request_id, before, after)
 
     def count(self, wanted: Filter) -> int:
         return self._asked(0, "count", wanted)

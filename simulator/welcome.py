@@ -100,6 +100,7 @@ def _lines(*parts: str) -> str:
 def text_of(document: Mapping[str, Any]) -> str:
     """Return the introduction as text for a terminal: one source's credentials per platform, of the others the ids."""
     lines = [f"leadsandbox {document['version']} is ready at {document['base_url']}"]
+    lines += [f"In a browser: {document['base_url']}/__sandbox/"]
     for platform, sources in document["platforms"].items():
         for word, entries in sources.items():
             lines += ["", f"{platform} {word}", *_entries_lines(entries)]

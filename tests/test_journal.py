@@ -23,6 +23,7 @@ from simulator.journal import (
     Journal,
     Journals,
     Label,
+    Merged,
     UnknownRequestError,
     Vocabulary,
     parsed,
@@ -72,6 +73,34 @@ def test_a_request_larger_than_the_whole_journal_is_counted_and_not_kept() -> No
     assert journal.count(Filter()) == 2
     with pytest.raises(EvictedError):
         journal.find(gone)
+
+
+def test_the_newest_of_each_source_are_found_in_one_pass() -> None:
+    journal = Journal(max_entries=100)
+    ids = [journal.record(label(source=f"s{n % 2}"), blob()) for n in range(7)]
+    found = {source: [entry["id"] for entry in own] for (_, source), own in journal.latest_of_each(2).items()}
+    assert found == {"s0": [ids[6], ids[4]], "s1": [ids[5], ids[3]]}
+    assert [entry["id"] for entry in journal.newest_first(Filter(source="s1"))] == [ids[5], ids[3], ids[1]]
+
+
+def test_a_request_is_found_with_those_of_its_source_around_it() -> None:
+    journal = Journal(max_entries=100)
+    ids = [journal.record(label(source=f"s{n % 2}"), blob()) for n in range(10)]
+    assert [entry["id"] for entry in journal.around(ids[4], 1, 2)] == [ids[8], ids[6], ids[4], ids[2]]
+    assert [entry["id"] for entry in journal.around(ids[0], 5, 0)] == [ids[0]]
+    journal.clear()
+    assert journal.around(ids[4], 1, 1) == []
+
+
+def test_the_journals_of_two_workers_tell_of_a_source_as_one() -> None:
+    parts = [Journal(max_entries=100), Journal(max_entries=100)]
+    facts = [{"began": n, "platform": "one", "source_id": "s"} for n in range(10)]
+    ids = [parts[n % 2].record(label(source="s"), orjson.dumps(fact)) for n, fact in enumerate(facts)]
+    both = Merged(parts)
+    assert [entry["id"] for entry in both.around(ids[4], 1, 2)] == [ids[6], ids[5], ids[4], ids[3]]
+    assert [entry["id"] for entry in both.around(ids[9], 0, 3)] == [ids[9]]
+    assert [entry["id"] for entry in both.latest_of_each(3)["one", "s"]] == [ids[9], ids[8], ids[7]]
+    assert both.around("req_nobody_1", 1, 1) == []
 
 
 def test_an_evicted_request_is_gone_and_one_that_never_was_is_unknown() -> None:

@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_ends_the_run_as_invalid_long_before_its_end(
     book: str, said: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    options = ["--processes", "2", "--duration", "300", "--attempts", "1", "--json", str(report)]
+    options = ["--processes", "2", "--duration", "60", "--attempts", "1", "--json", str(report)]
     with (
         serving(lawful({})) as server,
         loading(said, "both", "--scenarios", book, "--target", server.url, *options) as process,
@@ -156,7 +156,7 @@ def test_ctrl_c_at_the_page_of_a_complete_run_ends_with_its_verdict_and_all_repo
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_says_so_and_has_no_verdict(book: str, said: Path, number: signal.Signals) -> None:
-    options = ["--ui", "--ui-port", str(free_port()), "--duration", "300"]
+    options = ["--ui", "--ui-port", str(free_port()), "--duration", "60"]
     with (
         serving(lawful(LIMITS)) as server,
         loading(said, "both", "--scenarios", book, "--target", server.url, *options) as process,

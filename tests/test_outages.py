@@ -200,7 +200,7 @@ def redis(at: Path) -> Iterator[None]:
 
 def test_a_limiter_that_dies_lets_nothing_pass_unlimited_and_is_used_again_when_it_is_back(tmp_path: Path) -> None:
     database, at = str(tmp_path / "sandbox.db"), tmp_path / "redis"
-    arguments = ("--config", written(tmp_path, config(LIMIT)), "--db", database, "--limits-state", f"unix://{at}")
+    arguments = ("--config", written(tmp_path, config(LIMIT)), "--db", database, "--redis", f"unix://{at}")
     with redis(at):
         running = sandbox(*arguments)
         up = running.__enter__()

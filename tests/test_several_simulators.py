@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from fixtures.leads import fake_leads
-from tests.postgres import Postgres
+from tests.postgres import Postgres, postgres
 from tests.running import Answer, Request, all_at_once, wait_until, written
 from tests.several import Simulator, simulators
 
@@ -232,3 +232,18 @@ def test_many_tenants_made_and_moved_at_once_wait_for_each_other_and_none_fails(
 
     with ThreadPoolExecutor(30) as pool:
         assert list(pool.map(live, range(60))) == [[201, 200, 200, 200]] * 60
+
+
+def test_a_database_that_is_killed_is_answered_for_and_nothing_that_was_acknowledged_is_lost(tmp_path: Path) -> None:
+    first, second, third = ingests("person", 3)
+    with postgres() as own, simulators(own.database(), 2, "--config", written(tmp_path, document())) as two:
+        assert [each.vendor(*first)[0] for each in two] == [201, 200]
+        own.kill()
+        for each in two:
+            http, body = each.vendor(*second)
+            assert (http, body["error"]) == (503, "service_unavailable")
+            each.control("POST", "reset", {"scopes": ["caps"]}, expect=503)
+        own.start()
+        assert [each.vendor(*third)[0] for each in two] == [201, 200]
+        assert [each.vendor(*second)[0] for each in two] == [201, 200]
+        assert len(two[1].control("GET", "leads")["leads"]) == 6

@@ -14,8 +14,8 @@ import requests
 
 from simulator.metrics import summed
 from tests.postgres import Postgres
-from tests.running import PATIENCE, Running, alive, all_at_once, descendants, run, sandbox, wait_until
-from tests.several import control
+from tests.running import PATIENCE, Running, alive, all_at_once, descendants, environment, run, sandbox, wait_until
+from tests.several import control, simulator
 
 LEADS = 120
 
@@ -134,3 +134,21 @@ def test_sums_of_metrics_name_each_family_once() -> None:
         *("# HELP a_total x", "# TYPE a_total counter", 'a_total{k="1"} 5.0', 'a_total{k="2"} 1.0'),
         *("# TYPE b gauge", "b 5.0"),
     ]
+
+
+def test_a_simulator_alone_starts_without_mock_buyers() -> None:
+    with simulator(":memory:") as started:
+        assert started.control("GET", "health")["status"] == "ready"
+
+
+def test_the_folder_of_a_sandbox_that_was_killed_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    own = environment(TMPDIR=str(tmp_path))
+    with sandbox("--db", ":memory:", env=own) as killed:
+        [left] = tmp_path.glob("leadsandbox-*")
+        killed.kill()
+    assert left.exists()
+    with sandbox("--db", ":memory:", env=own) as first, sandbox("--db", ":memory:", env=own) as second:
+        assert not left.exists()
+        assert len(list(tmp_path.glob("leadsandbox-*"))) == 2, "those that are held stay"
+        assert first.base_url != second.base_url
+    assert list(tmp_path.glob("leadsandbox-*")) == []

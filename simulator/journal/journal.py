@@ -108,6 +108,28 @@ class Journal:
         kept, _ = self._snapshot()
         return (self._document(item) for item in reversed(kept) if wanted is None or wanted.matches(item.label))
 
+    def latest_of_each(self, most: int) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """Return the newest requests of every platform and source, at most so many of each, in one pass."""
+        kept, _ = self._snapshot()
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for item in reversed(kept):
+            own = found.setdefault((item.label.platform, item.label.source), [])
+            if len(own) < most:
+                own.append(self._document(item))
+        return found
+
+    def around(self, request_id: str, before: int, after: int) -> list[dict[str, Any]]:
+        """Return a request and those of the same source nearest to it, newest first; nothing when it is gone."""
+        number = self._number(request_id)
+        kept, _ = self._snapshot()
+        label = next((item.label for item in kept if item.number == number), None)
+        if label is None:
+            return []
+        own = [item for item in kept if item.label.platform == label.platform and item.label.source == label.source]
+        place = next(n for n, item in enumerate(own) if item.number == number)
+        near = own[max(0, place - before) : place + after + 1]
+        return [self._document(item) for item in reversed(near)]
+
     def _snapshot(self) -> tuple[list[Kept], int]:
         with self._lock:
             return list(self._ring.entries), self._ring.next

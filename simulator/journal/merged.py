@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Protocol
 
 from simulator.journal.filtering import Filter
@@ -27,6 +28,14 @@ class Requests(Protocol):
     def newest_first(self, wanted: Filter | None = None) -> Iterator[dict[str, Any]]: ...
 
     def find(self, request_id: str) -> dict[str, Any]: ...
+
+    def latest_of_each(self, most: int) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """Return the newest requests of every platform and source, at most so many of each."""
+        ...
+
+    def around(self, request_id: str, before: int, after: int) -> list[dict[str, Any]]:
+        """Return a request and those of the same source nearest to it, newest first; nothing when it is gone."""
+        ...
 
     def count(self, wanted: Filter) -> int: ...
 
@@ -111,6 +120,22 @@ class Merged:
             if part.name == _journal_of(request_id):
                 return part.find(request_id)
         raise UnknownRequestError(request_id)
+
+    def latest_of_each(self, most: int) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for part in self._parts:
+            for key, own in part.latest_of_each(most).items():
+                found.setdefault(key, []).extend(own)
+        return {key: sorted(own, key=_age)[:most] for key, own in found.items()}
+
+    def around(self, request_id: str, before: int, after: int) -> list[dict[str, Any]]:
+        try:
+            entry = self.find(request_id)
+        except (EvictedError, UnknownRequestError):
+            return []
+        own = self.newest_first(Filter(platform=entry["platform"], source=entry["source_id"]))
+        later = deque(takewhile(lambda each: each["id"] != request_id, own), maxlen=after)
+        return [*later, entry, *islice(own, before)]
 
     def count(self, wanted: Filter) -> int:
         kept, evicted, gone = 0, 0, False

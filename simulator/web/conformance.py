@@ -51,12 +51,16 @@ class _Report(_Part):
 
 
 class Reports:
-    """The newest report: the one that was PUT last, or the file as it is now if that is newer. Safe between threads."""
+    """The newest report: the one that was PUT last, or the file as it is now if that is newer. Safe between threads.
 
-    def __init__(self, file: Path | None) -> None:
+    `shared` is where several workers of one sandbox leave what was PUT to one of them; None for one alone.
+    """
+
+    def __init__(self, file: Path | None, shared: Path | None = None) -> None:
         self.file = file
+        self._shared = shared
         self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
+        self._seen: dict[Path, tuple[int, int]] = {}
         self._report: dict[str, Any] | None = None
 
     def put(self, text: bytes) -> dict[str, Any]:
@@ -64,13 +68,20 @@ class Reports:
         report = _read(text)
         with self._lock:
             self._report = report
+            if self._shared is not None:
+                beside = self._shared.with_suffix(f".{threading.get_ident()}")
+                beside.write_bytes(text)
+                beside.replace(self._shared)  # whole, or not at all
         return report
 
     def last(self) -> dict[str, Any] | None:
         """Return the newest report, None when there is none. Raises ReportError for a file that is none."""
         with self._lock:
-            if self.file is not None and (stamp := _stamp(self.file)) not in {None, self._seen}:
-                self._seen, self._report = stamp, _read(_bytes(self.file))
+            for file in filter(None, (self.file, self._shared)):
+                stamp = _stamp(file)
+                if stamp is not None and stamp != self._seen.get(file):
+                    self._seen[file] = stamp
+                    self._report = _read(_bytes(file))
             return self._report
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import sqlite3
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
+from simulator.store import Store
 from tests.benchmarks.peers import CACHE
 from tests.benchmarks.processes import PATIENCE, BenchError
 from tests.benchmarks.sandboxes import sandbox
@@ -44,8 +47,10 @@ _NUMBERED = {"number", "id"}  # what the store numbers by itself, where it is an
 
 def many_leads(path: Path, many: int) -> float:
     """Make a store with so many leads, from the cache where there is one; return its size in MiB."""
-    cached = CACHE / f"leads-{many}.db"
+    cached = CACHE / f"leads-{many}-{_schema()}.db"
     if not cached.exists():
+        for old in CACHE.glob(f"leads-{many}-*.db"):
+            old.unlink()
         fresh = CACHE / "leads-fresh.db"
         for old in CACHE.glob("leads-fresh.db*"):
             old.unlink()
@@ -54,6 +59,16 @@ def many_leads(path: Path, many: int) -> float:
         fresh.rename(cached)
     shutil.copyfile(cached, path)
     return path.stat().st_size / 2**20
+
+
+def _schema() -> str:
+    """Return what changes with the tables, so that a store of other tables is made anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        Store.open(path).close()
+        with contextlib.closing(sqlite3.connect(path)) as store:
+            tables = store.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+    return hashlib.sha256(repr(tables).encode()).hexdigest()[:12]
 
 
 def _one_lead(path: Path) -> None:

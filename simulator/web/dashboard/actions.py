@@ -120,7 +120,7 @@ class Offered:
 def offering(frame: Frame) -> Callable[..., Offered]:
     """Return the function by which templates name an action; its arguments are hidden fields of the form."""
 
-    def act(name: str, **hidden: str) -> Offered:
+    def act(name: str, /, **hidden: str) -> Offered:
         action = ACTIONS[name]
         values = MultiDict({key: str(value) for key, value in hidden.items()})
         path = action.address(values)

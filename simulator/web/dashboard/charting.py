@@ -17,7 +17,7 @@ from simulator.web.dashboard.parts import Parts
 from simulator.web.dashboard.pictures.plots import HEIGHT, WIDTH, Plot, Series, bars, lines
 from simulator.web.dashboard.wording import dollars, milliseconds
 
-LOOKED_AT = 5000  # of the newest requests
+LOOKED_AT = 2000  # of the newest requests
 ROWS = 12
 
 
@@ -94,7 +94,7 @@ def _limits(tenant: Tenant, found: Sequence[Sample]) -> Iterator[dict[str, Any]]
     for platform, account in tenant.accounts.items():
         for source in account.sources.values():
             for operation, limit in source.limits.items():
-                own = [item for item in found if _is_of(item, platform, source.id, operation)]
+                own = [item for item in found if item.limited and _is_of(item, platform, source.id, operation)]
                 if own:
                     passed, refused = figures.seconds(own)
                     yield {

@@ -6,13 +6,17 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from simulator import explaining
 from simulator.auditing import attempts_at_own_receivers, audit
+from simulator.contract.ledger import grade
 from simulator.contract.model import Contract, Journey
+from simulator.contract.traffic import History
 from simulator.tenants import Tenant
 from simulator.web.dashboard.parts import Parts
 
 _PINGS = frozenset({Journey.AUCTION})
 _MOST_CARDS = 16
+BEFORE, AFTER = 150, 50  # requests of the same source that a request is graded with
 
 _lock = threading.Lock()
 _cards: dict[tuple[str, str], tuple[object, dict[str, Any]]] = {}
@@ -47,12 +51,21 @@ def card(parts: Parts, tenant: Tenant) -> dict[str, Any]:
     return found
 
 
-def findings(parts: Parts, tenant: Tenant, request_id: str) -> list[dict[str, Any]]:
-    """Return the duties that this request broke, alone or with others."""
+def findings(parts: Parts, tenant: Tenant, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the duties that this request broke, alone or with those of its source around it.
+
+    Not the whole journal: to grade ten thousand requests takes seconds.
+    """
+    contract = parts.contracts[entry["platform"]]
+    if contract.duties is None:
+        return []
+    account = tenant.accounts[contract.platform]
+    near = parts.journals.of(tenant.id).around(entry["id"], BEFORE, AFTER)
+    marked = (item | {"forced": bool(explaining.triggers(item))} for item in near)
+    history = History(contract, contract.duties.dialect, account, marked, ())
     return [
-        {**finding, "basis": duty["basis"], "platform": name}
-        for name, platform in card(parts, tenant)["platforms"].items()
-        for duty in platform["duties"]
-        for finding in duty["findings"]
-        if request_id in finding["requests"]
+        {"duty": verdict.duty, "severity": finding.severity.value, "detail": finding.detail}
+        for verdict in grade(contract.duties, history, account.severities)
+        for finding in verdict.findings
+        if entry["id"] in finding.requests
     ]

@@ -16,6 +16,8 @@ from simulator.routing.model import Reason
 MOST_PLACES = 60
 LATENCIES = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)  # milliseconds
 _SALES = frozenset({Reason.SOLD, Reason.SOLD_PAST_SUPPRESSION, Reason.QUEUED, Reason.DUPLICATE_ROUTED})
+UNLIMITED = frozenset({Reason.WRONG_METHOD, Reason.UNAUTHORIZED, Reason.UNKNOWN_PATH})
+"""Answers given before the rate limit is asked, which do not count for it."""
 _STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400, 604_800, 2_592_000)
 
 
@@ -34,6 +36,7 @@ class Sample(NamedTuple):
     bids: tuple[tuple[float, bool], ...]
     revenue: Decimal
     cost: Decimal
+    limited: bool
 
 
 def samples(entries: Iterable[Mapping[str, Any]], tests: frozenset[tuple[str, str]]) -> list[Sample]:
@@ -61,6 +64,7 @@ def _sample(entry: Mapping[str, Any], tests: frozenset[tuple[str, str]]) -> Samp
         bids=tuple(_bids(entry)) if reason in {Reason.BID, Reason.AVAILABLE, Reason.NO_BID} else (),
         revenue=_dollars(won[0]) if is_sale and won else cost,
         cost=cost,
+        limited=reason not in UNLIMITED,
     )
 
 

@@ -51,6 +51,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             report=report,
             problem=problem,
             groups=_grouped(report) if report else [],
+            titles={name: contract.title for name, contract in parts.contracts.items()},
             loose=_loose(report) if report else [],
             steps=STEPS,
             ending=ENDINGS.get(report["exit_code"], f"Exit code {report['exit_code']}") if report else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,18 +12,19 @@ from flask import Blueprint, Response
 
 from simulator.contract.account import Source
 from simulator.contract.model import Contract, Operation, in_force
-from simulator.journal import Filter, Requests
 from simulator.recording import shorts
 from simulator.tenants import Tenant
 from simulator.web.control import PREFIX
+from simulator.web.dashboard.figures import UNLIMITED
 from simulator.web.dashboard.frame import UI, Frame, origin
 from simulator.web.dashboard.parts import Parts
 from simulator.welcome import curl, path_of
 
 RECENT = 5
-LOOKED_AT = 2000  # of the newest requests, for the gauges
+LOOKED_AT = 500  # of the newest requests: to tell one takes a tenth of a millisecond
 WINDOW = 10.0  # seconds in which refusals are counted
 
+Latest = Mapping[tuple[str, str], list[dict[str, Any]]]
 Rates = Mapping[tuple[str, str, str], Mapping[str, int]]
 
 
@@ -32,44 +33,46 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     def sources() -> Response:
         tenant = parts.tenant()
         journal = parts.journals.of(tenant.id)
-        seen = rates(journal, time.monotonic())
+        seen = rates(list(islice(journal.newest_first(), LOOKED_AT)), time.monotonic())
+        latest = journal.latest_of_each(RECENT)
         return frame.page(
             "sources.html.jinja",
             "sources",
             "Sources & suppliers",
-            platforms=[_platform(contract, tenant, journal, seen) for contract in parts.contracts.values()],
+            platforms=[_platform(contract, tenant, latest, seen) for contract in parts.contracts.values()],
             formats=("html", "markdown", "schema", "openapi", "curl"),
             specs=f"{PREFIX}/specs",
         )
 
 
-def rates(journal: Requests, now: float) -> Rates:
+def rates(newest: Sequence[Mapping[str, Any]], now: float) -> Rates:
     """Return, by platform, source and operation, what came in the last second (`now`) and was refused in WINDOW.
 
-    `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time.
+    `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time. Where more
+    came in that second than is looked at, the part that is tells the whole.
     """
     found: dict[tuple[str, str, str], Counter[str]] = {}
-    for entry in islice(journal.newest_first(), LOOKED_AT):
+    for entry in newest:
         age = now - entry["began"]
-        if age > WINDOW:
-            break
-        counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
-        counts["now"] += age <= 1
-        counts["refused"] += entry["http"] == 429
-    return found
+        if age <= WINDOW and entry["reason"] not in UNLIMITED:
+            counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
+            counts["now"] += age <= 1
+            counts["refused"] += entry["http"] == 429
+    oldest = now - newest[-1]["began"] if len(newest) >= LOOKED_AT else 1.0
+    share = min(1.0, max(0.01, oldest))
+    return {key: {**counts, "now": round(counts["now"] / share)} for key, counts in found.items()}
 
 
-def _platform(contract: Contract, tenant: Tenant, journal: Requests, seen: Rates) -> dict[str, Any]:
+def _platform(contract: Contract, tenant: Tenant, latest: Latest, seen: Rates) -> dict[str, Any]:
     account = tenant.accounts[contract.platform]
     return {
         "contract": contract,
-        "sources": [_source(contract, tenant, source, journal, seen) for source in account.sources.values()],
+        "sources": [_source(contract, tenant, source, latest, seen) for source in account.sources.values()],
     }
 
 
-def _source(contract: Contract, tenant: Tenant, source: Source, journal: Requests, seen: Rates) -> dict[str, Any]:
+def _source(contract: Contract, tenant: Tenant, source: Source, latest: Latest, seen: Rates) -> dict[str, Any]:
     words = tenant.accounts[contract.platform].words
-    page = journal.select(Filter(platform=contract.platform, source=source.id), RECENT)
     return {
         "source": source,
         "named": source.name if source.name not in source.credentials.values() else "",
@@ -77,7 +80,7 @@ def _source(contract: Contract, tenant: Tenant, source: Source, journal: Request
         "credentials": [_credential(contract, source, kind) for kind in source.credentials],
         "gauges": list(_gauges(contract, source, seen)),
         "fields": _fields(source),
-        "recent": shorts(page.requests),
+        "recent": shorts(latest.get((contract.platform, source.id), [])),
     }
 
 

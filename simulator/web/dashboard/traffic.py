@@ -20,7 +20,7 @@ from simulator.web.observation import explained, vocabulary
 from simulator.welcome import curl
 
 SHOWN = 100  # requests on a page
-KEPT_LIVE = 200  # rows that a page keeps while it streams
+KEPT_LIVE = 100  # rows that a page keeps while it streams
 FILTERS = ("platform", "operation", "http", "row", "source")
 
 
@@ -65,7 +65,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             contract=parts.contracts[entry["platform"]],
             auction=auction.lanes(told["buyers"], evidence.timeouts(tenant, parts.contracts, entry)),
             story=story.steps(entry, told),
-            duties=evidence.findings(parts, tenant, entry["id"]),
+            duties=evidence.findings(parts, tenant, entry),
             again=sending.again(entry, origin()),
             credential=sending.credential_in_force(tenant, parts.contracts, entry),
         )

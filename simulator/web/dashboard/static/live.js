@@ -1,4 +1,5 @@
 // The event stream: one for the page, opened while it can be seen, opened again when it breaks.
+// Not `finding`: to tell those as they come costs grading, and the pages ask for them when they are looked at.
 const KINDS = ["request", "delivery", "clock", "fault", "reload", "dropped"];
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;

@@ -3,6 +3,7 @@ import "./copy.js";
 import "./theme.js";
 import "./forms.js";
 import "./keys.js";
+import { watchClock } from "./clock.js";
 import { listen } from "./live.js";
 import { watchTraffic } from "./traffic.js";
 import { watchRegions } from "./refresh.js";
@@ -11,12 +12,11 @@ for (const element of document.querySelectorAll("[data-with-script]")) element.h
 for (const element of document.querySelectorAll("[data-without-script]")) element.hidden = true;
 
 // On a narrow screen the pages stand in one line, which scrolls.
-const strip = document.querySelector(".side nav");
-const current = strip?.querySelector("[aria-current]");
-if (current) strip.scrollLeft = current.offsetLeft - strip.clientWidth / 2 + current.offsetWidth / 2 - strip.offsetLeft;
+document.querySelector(".side nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
 if (document.body.dataset.events) {
   const stream = listen(document.body.dataset.events, document.getElementById("connection"));
   if (document.getElementById("traffic")) watchTraffic(stream);
+  watchClock(stream);
   watchRegions(stream);
 }

@@ -2,6 +2,9 @@
 import { KINDS } from "./live.js";
 
 const LEAST = 1000; // milliseconds between two looks
+const SOON = 150; // after a quiet time: what comes together is shown together
+const SHARE = 50; // a page that takes 1 ms to render is asked for every 50 ms at most
+
 let busy = false;
 
 /** Returns this page as the server renders it now, null when it does not answer. */
@@ -16,8 +19,10 @@ export async function pageAgain() {
 }
 
 export function watchRegions(stream) {
-  const every = Number(document.querySelector("[data-every]")?.dataset.every) || LEAST;
   if (!document.querySelector("[data-live]")) return;
+  const every = Number(document.body.dataset.every) || LEAST;
+  let last = 0;
+  let took = 0;
   let due = false;
   let after = 0;
 
@@ -25,7 +30,10 @@ export function watchRegions(stream) {
     due = false;
     if (document.hidden || busy) return;
     busy = true;
+    const began = performance.now();
     const page = await pageAgain();
+    last = performance.now();
+    took = last - began;
     busy = false;
     if (page) for (const region of document.querySelectorAll("[data-live][id]")) swap(region, page.getElementById(region.id));
     // Rates and gauges fall after the last event too.
@@ -38,7 +46,8 @@ export function watchRegions(stream) {
   function plan() {
     if (due) return;
     due = true;
-    setTimeout(look, every);
+    const rested = last + Math.max(every, SHARE * took) - performance.now();
+    setTimeout(look, Math.max(SOON, rested));
   }
 
   for (const kind of KINDS) {

@@ -3,6 +3,8 @@ import { pageAgain } from "./refresh.js";
 
 // Marks that show nothing and change how the rest reads, as the server's pages spell them out too.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const FEW = 10; // rows at a time that are worth pointing out; more come faster than anybody reads
+const REST = 300; // milliseconds without a change of the list after many came at once
 const FIELDS = ["platform", "operation", "row", "source", "http"];
 
 export function watchTraffic(stream) {
@@ -18,6 +20,7 @@ export function watchTraffic(stream) {
   let waiting = [];
   let unseen = 0;
   let asked = false;
+  let restUntil = 0;
   let paused = false;
 
   pause.hidden = !isFirstPage;
@@ -33,7 +36,9 @@ export function watchTraffic(stream) {
   function ask() {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(draw);
+    const rest = restUntil - performance.now();
+    if (rest > 0) setTimeout(() => requestAnimationFrame(draw), rest);
+    else requestAnimationFrame(draw);
   }
 
   function draw() {
@@ -49,6 +54,8 @@ export function watchTraffic(stream) {
     const known = new Set(Array.from(rows.children, (row) => row.dataset.id));
     const fresh = document.createDocumentFragment();
     for (const event of batch) if (!known.has(event.id)) fresh.append(rowOf(event, template, box.dataset));
+    if (batch.length <= FEW) for (const row of fresh.children) row.classList.add("fresh");
+    else restUntil = performance.now() + REST;
     const scrolled = window.scrollY > 0 && box.getBoundingClientRect().top < 0;
     const before = rows.offsetHeight;
     rows.prepend(fresh);
@@ -111,7 +118,6 @@ function rowOf(event, template, told) {
   const row = template.cloneNode(true);
   const cell = (name) => row.querySelector(`.c-${name}`);
   row.dataset.id = event.id;
-  row.classList.add("fresh");
   const time = cell("time").firstElementChild;
   time.dateTime = event.at;
   time.textContent = event.at.slice(11, 23);
