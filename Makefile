@@ -13,7 +13,7 @@ SEED ?= $(shell date +%s)
 MINUTES ?= 30
 
 .PHONY: sandbox test test-all check lint types imports docs security conform load-smoke load bench bench-short reliability \
-  fuzz soak clean
+  fuzz soak screenshots clean
 
 sandbox: $(READY)  ## Start the sandbox
 	@$(BIN)/leadsandbox up
@@ -60,6 +60,9 @@ fuzz: $(READY)  ## Any order of requests against a model, generated requests, no
 
 soak: $(READY)  ## Half an hour at half the ceiling: is everything flat?
 	@$(BIN)/python -m tests.benchmarks.soak --minutes $(MINUTES)
+
+screenshots: $(READY)  ## Pictures of the dashboard for the documentation, taken with Chromium
+	@$(BIN)/python -m tests.screenshots docs/images
 
 load: $(READY)  ## Every load scenario, about six minutes
 	@$(BIN)/leadsandbox load all

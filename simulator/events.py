@@ -46,7 +46,8 @@ class Subscription:
                 self._waiting.popleft()
                 self._dropped += 1
             self._waiting.append(event)
-            self._changed.notify()
+            if len(self._waiting) == 1:  # a reader that has something already is awake, or will look
+                self._changed.notify()
 
     def end(self) -> None:
         """Let the reader's stream end. Safe to call twice, and from any thread."""

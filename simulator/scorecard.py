@@ -16,11 +16,16 @@ FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
 SHOWN = 10  # request ids on a line
 
-STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1e21}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
-border-bottom:1px solid #ddd}
-.pass{color:#157a3c}.fail{color:#b3261e;font-weight:600}.warn{color:#8a5a00;font-weight:600}
-.info{color:#1a5fa8}.not-seen,.off,small{color:#666}code{font-size:.85em}ul{margin:.3rem 0;padding-left:1.1rem}"""
+STYLE = """:root{color-scheme:light dark;--ink:#1c1e21;--ground:#fff;--line:#ddd;--pass:#157a3c;--fail:#b3261e;
+--warn:#8a5a00;--info:#1a5fa8;--quiet:#666}@media(prefers-color-scheme:dark){:root{--ink:#e2e5e9;--ground:#14171a;
+--line:#3a3f45;--pass:#5fcf8b;--fail:#ff8a80;--warn:#f0b169;--info:#82b8f5;--quiet:#a3a9b0}}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:var(--ink);
+background:var(--ground)}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line)}
+a{color:var(--info)}:focus-visible{outline:2px solid var(--info);outline-offset:2px}
+.pass{color:var(--pass)}.fail{color:var(--fail);font-weight:600}.warn{color:var(--warn);font-weight:600}
+.info{color:var(--info)}.not-seen,.off,small{color:var(--quiet)}code{font-size:.85em}
+ul{margin:.3rem 0;padding-left:1.1rem}"""
 
 
 def failures(card: Document, fail_on: str, required: Sequence[str]) -> list[str]:
@@ -143,9 +148,10 @@ def html(card: Document, base_url: str = "") -> str:
     parts = "".join(_section(platform, link) for platform in card["platforms"].values())
     evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"</head><body><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. A duty that nothing exercised "
-        f"is not passed.</p>{parts}</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{card['requests']} requests graded{evicted}. "
+        f"A duty that nothing exercised is not passed.</p>{parts}</main></body></html>\n"
     )
 
 
@@ -153,7 +159,9 @@ def _section(platform: Document, link: Link) -> str:
     rows = "".join(_row(duty, link) for duty in platform["duties"])
     head = "<tr><th>Duty</th><th>Verdict</th><th>Rule, and what was found</th><th>Source</th></tr>"
     count = platform["requests"]
-    return f"<h2>{escape(platform['title'])}: {count} requests</h2><table>{head}{rows}</table>"
+    name = escape(platform["title"])
+    table = f'<div class="wide" role="region" tabindex="0" aria-label="{name}"><table>{head}{rows}</table></div>'
+    return f"<h2>{name}: {count} requests</h2>{table}"
 
 
 def _row(duty: Document, link: Link) -> str:

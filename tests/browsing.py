@@ -1,118 +1,134 @@
-"""A real browser without a network, driven over its debugging pipe. No test lives here."""
+"""Drives Debian's Chromium as a visitor does, and remembers what each page complained about. No test lives here."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import functools
+import importlib.resources
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response, expect, sync_playwright
 
 from tests.programs import program
+from tests.running import PATIENCE
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+# A browser of nobody's: no sandbox of its own where root runs it, no graphics card, no network but this machine's.
 FLAGS = (
-    "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no network
-    "--remote-debugging-pipe",
-    "--window-size=1280,1400",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--enable-precise-memory-info",  # without it, a page's heap is told in steps of its own choosing
+    "--js-flags=--expose-gc",  # what is only not collected yet is no leak
 )
-PLACING = """
-import fcntl, os, sys
-high = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 50) for number in sys.argv[1:3]]
-for place, number in zip((3, 4), high):
-    os.dup2(number, place)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
+WIDE, NARROW = 1440, 360
+GRAVE = frozenset({"serious", "critical"})
+_STICKING_OUT = """() => {
+  const root = document.documentElement;
+  if (root.scrollWidth <= root.clientWidth) return [];
+  const sticksOut = item => item.getBoundingClientRect().right > root.clientWidth;
+  const wide = [...document.querySelectorAll("body *")].filter(sticksOut);
+  return [`${root.scrollWidth} px wide`, ...wide.slice(0, 5).map(item => item.outerHTML.slice(0, 200))];
+}"""
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
-class Browser:
-    """Chromium over its debugging pipe: what the page says of itself, and what it complains about."""
+@dataclass
+class Visit:
+    """One visitor with one page. `complaints` are script errors, policy violations, dialogs, answers from 400 on."""
 
-    def __init__(self, reading: int, writing: int) -> None:
-        self._reading, self._writing, self._number, self._left = reading, writing, 0, b""
-        self.events: list[dict[str, Any]] = []
-        self._session = ""
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._writing, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                found: dict[str, Any] = answer["result"]
-                return found
-            self.events.append(answer)
+    def elsewhere(self, base_url: str) -> list[str]:
+        """Return what the page asked of anybody but the server at `base_url`."""
+        return [url for url in self.fetched if not url.startswith((f"{base_url}/", "data:", "blob:"))]
 
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self._left:
-            part = os.read(self._reading, 65536)
-            assert part, "the browser is gone"
-            self._left += part
-        message, _, self._left = self._left.partition(b"\0")
-        found: dict[str, Any] = json.loads(message)
+    def sticking_out(self) -> list[str]:
+        """Return what makes the page scroll sideways, and nothing where it does not. Works with scripts off too."""
+        found: list[str] = self.page.evaluate(_STICKING_OUT)
         return found
 
-    def open(self, address: str, *, scripts: bool = True) -> None:
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Runtime", "Log", "Network", "Page"):
-            self.call(f"{domain}.enable")
-        self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.call("Page.navigate", url=address)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
+    def heap(self) -> int:
+        """Return the bytes that the page's scripts hold on to, after what they let go of was collected."""
+        size: int = self.page.evaluate("() => { globalThis.gc?.(); return performance.memory.usedJSHeapSize }")
+        return size
 
-    def says(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+    def _listen(self) -> None:
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"script error: {error}"))
+        self.page.on("dialog", self.asked)
+        self.page.on("request", self._fetched)
+        self.page.on("response", self._answered)
 
-    def complaints(self) -> list[Any]:
-        methods = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
-        return [event["params"] for event in self.events if event.get("method") in methods]
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(f"console {message.type}: {message.text}")
 
-    def fetched(self) -> list[str]:
-        sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
-        return [event["params"]["request"]["url"] for event in sent]
+    def asked(self, dialog: Dialog) -> None:
+        """Say no, and complain. A test that says yes takes this off the page before."""
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _fetched(self, request: Request) -> None:
+        self.fetched.append(request.url)
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"answer {response.status}: {response.url}")
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
-    """Start Chromium without network chatter, with the pipes where it looks for them: as descriptors 3 and 4."""
-    theirs, ours = os.pipe(), os.pipe()
-    descriptors = (theirs[0], ours[1])
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            PLACING,
-            *map(str, descriptors),
-            program(*CHROMIUM),
-            *FLAGS,
-            f"--user-data-dir={profile}",
-        ],
-        pass_fds=descriptors,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+def chromium() -> Iterator[Browser]:
+    """Run the browser for as long as the block takes; skips the test where there is none."""
+    path = program(*CHROMIUM)
+    expect.set_options(timeout=PATIENCE * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visiting(
+    browser: Browser, *, width: int = WIDE, theme: Theme = "light", scripts: bool = True, **options: Any
+) -> Iterator[Visit]:
+    """Open a window of one's own, with its own cookies, for as long as the block takes."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900 if width > 600 else 740},
+        color_scheme=theme,
+        java_script_enabled=scripts,
+        reduced_motion="reduce",
+        **options,
     )
-    os.close(theirs[0])
-    os.close(ours[1])
-    try:
-        yield Browser(ours[0], theirs[1])
-    finally:
-        process.terminate()
-        process.wait(30)
-        os.close(ours[0])
-        os.close(theirs[1])
+    context.set_default_timeout(PATIENCE * 1000)
+    visit = Visit(context.new_page())
+    visit._listen()
+    yield visit
+    context.close()
+
+
+@functools.cache
+def _axe() -> str:
+    return importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what keeps people out of the page: what axe-core calls serious or critical, a line each."""
+    page.evaluate(f"() => {{ {_axe()} }}")
+    found: dict[str, Any] = page.evaluate("() => axe.run({resultTypes: ['violations']})")
+    return [
+        f"{item['impact']} {item['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for item in found["violations"]
+        if item["impact"] in GRAVE
+        for node in item["nodes"]
+    ]

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import click
 import pytest
 from click.testing import CliRunner
+from playwright.sync_api import Browser, expect
 
 from conformance import badge, diff, page, report, session
 from conformance.cli import conform
@@ -28,7 +29,7 @@ from conformance.results import (
     Why,
 )
 from conformance.secrecy import MASK
-from tests.browsing import browser
+from tests.browsing import NARROW, THEMES, Theme, Visit, barriers, visiting
 
 pytestmark = pytest.mark.long
 
@@ -242,68 +243,76 @@ def test_a_report_with_a_self_test_keeps_the_schema(run: RunResult, tmp_path: Pa
     assert diff.load(tmp_path / "report.json")["self_test"]["killed"] == 1
 
 
-VISIBLE = "[...document.querySelectorAll('details.row')].filter(item => item.getBoundingClientRect().height > 0).length"
+def visible(visit: Visit) -> int:
+    return visit.page.locator("details.row:visible").count()
 
 
 def test_a_real_browser_shows_the_matrix_without_network_and_without_a_script_error(
-    run: RunResult, tmp_path: Path
+    run: RunResult, tmp_path: Path, chromium: Browser
 ) -> None:
     page.write(proved(run), tmp_path / "report.html")
-    with browser(tmp_path / "profile") as chromium:
-        chromium.open((tmp_path / "report.html").as_uri())
-        assert chromium.says("document.documentElement.classList.contains('scripted')")
-        assert chromium.says(VISIBLE) == 4
-        assert chromium.says("document.querySelector('#ROW-PASS .mark.yes').getBoundingClientRect().height") > 0
-        assert chromium.says("document.getElementById('count').textContent") == "4 shown"
-        exchanges = "document.querySelector('#ROW-FAIL details.exchange > summary').getBoundingClientRect().height"
-        assert chromium.says(exchanges) > 0
-        assert chromium.complaints() == []
-        assert chromium.fetched() == [(tmp_path / "report.html").as_uri()]
+    with visiting(chromium) as visit:
+        visit.page.goto((tmp_path / "report.html").as_uri())
+        expect(visit.page.locator("html")).to_have_class(re.compile("scripted"))
+        assert visible(visit) == 4
+        expect(visit.page.locator("#ROW-PASS .mark.yes").first).to_be_visible()
+        expect(visit.page.locator("#count")).to_have_text("4 shown")
+        expect(visit.page.locator("#ROW-FAIL details.exchange > summary").first).to_be_visible()
+        assert visit.complaints == []
+        assert visit.fetched == [(tmp_path / "report.html").as_uri()]
 
 
-def test_a_real_browser_filters_by_verdict_and_word_and_switches_to_dark(run: RunResult, tmp_path: Path) -> None:
+def test_a_real_browser_filters_by_verdict_and_word_and_switches_to_dark(
+    run: RunResult, tmp_path: Path, chromium: Browser
+) -> None:
     page.write(run, tmp_path / "report.html")
-    ground = "getComputedStyle(document.body).backgroundColor"
-    with browser(tmp_path / "profile") as chromium:
-        chromium.open((tmp_path / "report.html").as_uri())
-        chromium.says("""document.querySelector('button[data-filter="FAIL"]').click()""")
-        assert chromium.says(VISIBLE) == 1
-        chromium.says("""document.querySelector('button[data-filter="INCONCLUSIVE"]').click()""")
-        assert chromium.says(VISIBLE) == 2
-        chromium.says("words.value = 'row-open'; words.dispatchEvent(new Event('input'))")
-        assert chromium.says(VISIBLE) == 1
-        light = chromium.says(ground)
-        chromium.says("theme.click()")
-        assert chromium.says(ground) != light
-        chromium.says("location.hash = '#story-case of nobody'; location.hash = '#ROW-PASS'")
-        assert chromium.complaints() == []
+    with visiting(chromium) as visit:
+        visit.page.goto((tmp_path / "report.html").as_uri())
+        visit.page.click("""button[data-filter="FAIL"]""")
+        assert visible(visit) == 1
+        visit.page.click("""button[data-filter="INCONCLUSIVE"]""")
+        assert visible(visit) == 2
+        visit.page.fill("#words", "row-open")
+        assert visible(visit) == 1
+        body = visit.page.locator("body")
+        light = body.evaluate("body => getComputedStyle(body).backgroundColor")
+        visit.page.click("#theme")
+        assert body.evaluate("body => getComputedStyle(body).backgroundColor") != light
+        visit.page.evaluate("location.hash = '#story-case of nobody'; location.hash = '#ROW-PASS'")
+        assert visit.complaints == []
 
 
-def test_a_real_browser_shows_everything_with_scripts_off(run: RunResult, tmp_path: Path) -> None:
+def test_a_real_browser_shows_everything_with_scripts_off(run: RunResult, tmp_path: Path, chromium: Browser) -> None:
     page.write(run, tmp_path / "report.html")
-    with browser(tmp_path / "profile") as chromium:
-        chromium.open((tmp_path / "report.html").as_uri(), scripts=False)
-        nodes = chromium.call("DOMSnapshot.captureSnapshot", computedStyles=["display"])
-        text = " ".join(nodes["strings"])
+    with visiting(chromium, scripts=False) as visit:
+        visit.page.goto((tmp_path / "report.html").as_uri())
+        text = visit.page.content()
         for word in ("ROW-PASS", "ROW-OPEN", "The documented sentence of ROW-FAIL.", "A story"):
             assert word in text
-        root = chromium.call("DOM.getDocument")["root"]["nodeId"]
-        matrix = chromium.call("DOM.querySelector", nodeId=root, selector="#ROW-PASS")["nodeId"]
-        assert chromium.call("DOM.getBoxModel", nodeId=matrix)["model"]["height"] > 0
-        tools = chromium.call("DOM.querySelector", nodeId=root, selector=".tools")["nodeId"]
-        style = chromium.call("DOM.describeNode", nodeId=tools)
-        assert style["node"]["nodeName"] == "DIV"
-        assert chromium.complaints() == []
+        expect(visit.page.locator("#ROW-PASS")).to_be_visible()
+        expect(visit.page.locator("div.tools")).to_be_hidden()
+        assert visit.complaints == []
 
 
-def test_a_run_against_the_sandbox_makes_a_page_that_a_browser_likes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_report_keeps_nobody_out_and_fits_a_telephone(
+    run: RunResult, tmp_path: Path, chromium: Browser, theme: Theme
+) -> None:
+    page.write(proved(run), tmp_path / "report.html")
+    with visiting(chromium, width=NARROW, theme=theme) as visit:
+        visit.page.goto((tmp_path / "report.html").as_uri())
+        assert barriers(visit.page) == []
+        assert visit.sticking_out() == []
+
+
+def test_a_run_against_the_sandbox_makes_a_page_that_a_browser_likes(tmp_path: Path, chromium: Browser) -> None:
     ended = CliRunner().invoke(conform, ["--only", "PT-PING", "--quiet", "--html", str(tmp_path / "report.html")])
     assert ended.exit_code == 0, ended.output
-    with browser(tmp_path / "profile") as chromium:
-        chromium.open((tmp_path / "report.html").as_uri())
+    with visiting(chromium) as visit:
+        visit.page.goto((tmp_path / "report.html").as_uri())
         asked = len(session.questions())
-        assert 94 < chromium.says(VISIBLE) < 94 + asked
-        assert chromium.complaints() == []
+        assert 94 < visible(visit) < 94 + asked
+        assert visit.complaints == []
 
 
 def test_a_complete_run_has_a_badge_that_is_svg_and_says_how_many_rows(run: RunResult, tmp_path: Path) -> None:

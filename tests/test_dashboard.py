@@ -466,6 +466,13 @@ def test_what_is_no_report_is_refused_with_the_reason(running: Running, body: by
     assert says in answer.json()["detail"]
 
 
+def test_a_report_of_a_whole_run_may_be_sent_and_no_boundless_one(running: Running) -> None:
+    url = f"{running.base_url}/__sandbox/conformance"
+    large = json.dumps(report() | {"more": "x" * 3_000_000})
+    assert requests.put(url, data=large, timeout=TIMEOUT).status_code == 200
+    assert requests.put(url, data=b" " * 9_000_000, timeout=TIMEOUT).status_code == 413
+
+
 def test_a_report_file_is_shown_when_it_is_written_and_a_broken_one_is_named(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     with sandbox("--db", ":memory:", "--conformance-report", str(file)) as up:

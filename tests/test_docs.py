@@ -283,6 +283,17 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_every_picture_that_is_shown_is_there_and_every_one_that_is_there_is_shown() -> None:
+    shown = {
+        (page.parent / name).resolve()
+        for page in PAGES
+        for names in re.findall(r"(?:src|srcset)=\"([^\"]+\.png)\"|\]\(([^)\s]+\.png)\)", text_of(page))
+        for name in names
+        if name
+    }
+    assert shown == {picture.resolve() for picture in (DOCS / "images").iterdir()}
+
+
 def test_the_readme_leads_to_every_page_of_the_documentation() -> None:
     linked = {(ROOT / link.partition("#")[0]).resolve() for link in links(README) if "://" not in link}
     assert {page for page in DOCS.glob("*.md") if page.resolve() not in linked} == set()

@@ -135,7 +135,7 @@ class Links(HTMLParser):
 def test_the_page_loads_only_what_the_sandbox_serves_and_runs_no_inline_script(built_in: Sandbox) -> None:
     page = got(built_in, "docs")
     links = Links(page.text)
-    assert len(links.found) == 4
+    assert len(links.found) == 5
     assert links.inline == 0
     for link in links.found:
         assert link.startswith("/__sandbox/docs/")

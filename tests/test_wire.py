@@ -300,6 +300,14 @@ def test_of_a_body_that_is_too_long_one_byte_too_many_passes(stage: Stage, frami
         assert response(sock)[1] == b"next"
 
 
+def test_the_sandboxes_own_api_takes_longer_bodies_than_a_vendors(stage: Stage) -> None:
+    size = 9 * 1024 * 1024
+    with stage.connect() as sock:
+        for length, comes in ((3 * 1024 * 1024, 3 * 1024 * 1024), (size, 8 * 1024 * 1024 + 1)):
+            sock.sendall(request(b"x" * length).replace(b" /x ", b" /__sandbox/conformance ", 1))
+            assert len(response(sock)[1]) == comes
+
+
 def test_a_reader_that_waits_holds_the_writer_and_not_the_relays_memory(stage: Stage) -> None:
     size = 64 * 1024 * 1024
     with stage.connect() as sock:

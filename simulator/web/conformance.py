@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulator.web.control import PREFIX
 from simulator.web.problems import ProblemError, as_json
+from simulator.wire.intake import MAX_OWN_BODY
 
 MOST_BYTES = 64 * 1024 * 1024
 
@@ -131,10 +132,11 @@ def blueprint(reports: Reports) -> Blueprint:
 
     @conformance.put(f"{PREFIX}/conformance")
     def keep() -> Response:
-        if (request.content_length or 0) > MOST_BYTES:
-            raise ProblemError(413, "Content too large", f"A report is at most {MOST_BYTES} bytes")
+        if (request.content_length or 0) > MAX_OWN_BODY:
+            told = f"A report that is sent is at most {MAX_OWN_BODY} bytes; name a larger one by --conformance-report"
+            raise ProblemError(413, "Content too large", told)
         try:
-            report = reports.put(request.stream.read(MOST_BYTES + 1))
+            report = reports.put(request.stream.read(MAX_OWN_BODY + 1))
         except ReportError as error:
             raise ProblemError(400, "Bad request", str(error)) from None
         return as_json({"rows": len(report["rows"]), "results": len(report["results"]), "counts": report["counts"]})

@@ -20,6 +20,7 @@ from simulator.web.problems import ProblemError, as_json, tenant_of
 
 # Swagger UI sets styles on elements it makes, from a script of its own origin; nothing of it comes from elsewhere.
 _ASSETS = files("flask_swagger_ui").joinpath("dist")
+_READABLE = files("simulator.web").joinpath("docs.css")
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
 _POLICY = f"{NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 _PAGE = f"""\
@@ -28,24 +29,30 @@ _PAGE = f"""\
 <head>
 <meta charset="utf-8">
 <title>leadsandbox: the APIs it plays</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="{PREFIX}/docs/swagger-ui.css">
+<link rel="stylesheet" href="{PREFIX}/docs/readable.css">
 <link rel="icon" href="{PREFIX}/docs/favicon-32x32.png">
 </head>
 <body>
-<div id="swagger-ui"></div>
+<main id="swagger-ui"></main>
 <script src="{PREFIX}/docs/swagger-ui-bundle.js"></script>
 <script src="{PREFIX}/docs/start.js"></script>
 </body>
 </html>
 """
-# `validatorUrl` would send the document's address to a server on the internet.
+# `validatorUrl` would send the document's address to a server on the internet. There is one server only, so no
+# choice of it is shown; a body's field gets the name that a screen reader says.
 _START = f"""\
+const NAME = {{"aria-label": "Request body"}};
+const named = (Field, system) => (props) => system.React.createElement(Field, {{...NAME, ...props}});
 SwaggerUIBundle({{
   url: "{PREFIX}/openapi.json" + window.location.search,
   dom_id: "#swagger-ui",
   validatorUrl: null,
   tryItOutEnabled: true,
   displayRequestDuration: true,
+  plugins: [() => ({{wrapComponents: {{ServersContainer: () => () => null, TextArea: named}}}})],
 }});
 """
 
@@ -67,6 +74,8 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
     def asset(name: str) -> Response:
         if name == "start.js":
             return Response(_START, content_type="text/javascript; charset=utf-8")
+        if name == "readable.css":
+            return Response(_READABLE.read_bytes(), content_type="text/css; charset=utf-8")
         if name not in _SERVED:
             raise ProblemError(404, "Not found", f"The page has no file {name[:100]!r}")
         return Response(_ASSETS.joinpath(name).read_bytes(), content_type=guess_type(name)[0])

@@ -10,10 +10,12 @@ from simulator.wire.heads import MAX_HEAD, Head, framed, read, refused
 from simulator.wire.refusals import Refusal
 
 MAX_BODY = 1024 * 1024  # bytes that the simulator reads as a body; one more tells it that there are too many
+MAX_OWN_BODY = 8 * MAX_BODY  # of the sandbox's own API, which takes sandbox files and reports of the conformance suite
 MAX_READ = 16 * MAX_BODY  # bytes read and thrown away, so that a client that sends far too much gets its answer
 MAX_TRAILERS = 64 * 1024
 MAX_LINE = 4096  # bytes of one chunk-size or trailer line
 
+_OWN = tuple(method + b" /__sandbox/" for method in (b"POST", b"PUT", b"PATCH"))
 _END = re.compile(rb"\n\r?\n")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
@@ -96,6 +98,7 @@ class Intake:
         self._raw = b""  # the head as it came, for a refusal
         self._chunks: Chunks | None = None
         self._body: list[bytes] = []
+        self._most = MAX_BODY  # bytes that this body may have
         self._kept = 0  # bytes in `_body`
         self._read = 0  # bytes of this body that came, kept or not
         self._looked_at = 0  # up to where the end of a head was looked for in vain
@@ -123,7 +126,7 @@ class Intake:
         if self._head is None:
             return len(self._data)
         length = self._head.length
-        return MAX_BODY if length is None else min(length, MAX_BODY)
+        return self._most if length is None else min(length, self._most)
 
     def add(self, data: bytes) -> None:
         if not self._is_over:
@@ -175,6 +178,7 @@ class Intake:
         if head.length == 0:
             return Request(head.method, head.plain)
         self._head, self._raw = head, raw
+        self._most = MAX_OWN_BODY if raw.startswith(_OWN) else MAX_BODY
         self._chunks = Chunks() if head.length is None else None
         return None
 
@@ -205,8 +209,8 @@ class Intake:
 
     def _keep(self, part: bytes) -> None:
         """Keep one byte more than a body may have, so that the simulator sees that there were too many."""
-        if part and self._kept <= MAX_BODY:
-            self._body.append(part[: MAX_BODY + 1 - self._kept])
+        if part and self._kept <= self._most:
+            self._body.append(part[: self._most + 1 - self._kept])
             self._kept += len(self._body[-1])
 
     def _whole(self, head: Head) -> Request:

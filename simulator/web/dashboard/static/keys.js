@@ -11,7 +11,7 @@ document.addEventListener("keydown", (event) => {
   const onList = event.target.closest("#rows, [data-keys]");
   if (event.key === "j" || (event.key === "ArrowDown" && onList)) move(event, 1);
   else if (event.key === "k" || (event.key === "ArrowUp" && onList)) move(event, -1);
-  else if (event.key === "/") goTo(event, document.querySelector("#filters input, #filters select, [data-filter-field]"));
+  else if (event.key === "/") goTo(event, document.querySelector("#filters :is(select, input:not([type=hidden])), [data-filter-field]"));
   else if (event.key === "p") document.getElementById("pause")?.click();
   else if (event.key === "Escape" && document.activeElement !== document.body) document.activeElement.blur();
 });

@@ -22,10 +22,16 @@ export function watchTraffic(stream) {
   let asked = false;
   let restUntil = 0;
   let paused = false;
+  let meanwhile = null; // what streams in while the list is fetched anew, which may be older than it
 
   pause.hidden = !isFirstPage;
 
   function take(event) {
+    if (meanwhile) {
+      meanwhile.push(event);
+      if (meanwhile.length > keep) meanwhile.shift();
+      return;
+    }
     if (!matches(event, wanted)) return;
     unseen += 1;
     waiting.push(event);
@@ -59,11 +65,8 @@ export function watchTraffic(stream) {
     const scrolled = window.scrollY > 0 && box.getBoundingClientRect().top < 0;
     const before = rows.offsetHeight;
     rows.prepend(fresh);
-    while (rows.children.length > keep) {
-      const last = rows.lastElementChild;
-      if (last.contains(document.activeElement)) break; // never take away what somebody is on
-      last.remove();
-    }
+    // The row that somebody is on is never taken away; the ones before it are.
+    for (const row of Array.from(rows.children).slice(keep)) if (!row.contains(document.activeElement)) row.remove();
     if (scrolled) window.scrollBy(0, rows.offsetHeight - before);
     const empty = document.getElementById("empty");
     if (empty) empty.remove();
@@ -84,14 +87,17 @@ export function watchTraffic(stream) {
     said.textContent = `${event.events} requests came too fast to be shown`;
   });
   stream.onBack(async () => {
+    meanwhile = meanwhile || [];
     const page = await pageAgain();
-    if (!page || paused) return;
-    const found = page.getElementById("rows");
+    const later = meanwhile || [];
+    meanwhile = null;
+    const found = paused ? null : page?.getElementById("rows");
     if (found) rows.replaceChildren(...found.children);
     if (rows.children.length) {
       table.hidden = false;
       document.getElementById("empty")?.remove();
     }
+    for (const event of later) take(event);
   });
 }
 
