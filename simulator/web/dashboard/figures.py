@@ -161,6 +161,8 @@ def bids(found: Iterable[Sample], places: int = 12) -> tuple[list[str], list[int
     won, lost = [0] * places, [0] * places
     for amount, is_won in given:
         (won if is_won else lost)[min(places - 1, int(amount / width))] += 1
+    places = 1 + max(place for place in range(places) if won[place] or lost[place])
+    won, lost = won[:places], lost[:places]
     return [f"${width * n:g} to ${width * (n + 1):g}" for n in range(places)], won, lost
 
 

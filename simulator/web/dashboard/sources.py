@@ -107,6 +107,7 @@ def _credential(contract: Contract, source: Source, kind: str) -> dict[str, Any]
 
 
 def _gauges(contract: Contract, source: Source, seen: Rates) -> Iterator[dict[str, Any]]:
+    documented = {item.name: item.limit for item in contract.operations}
     for name, limit in source.limits.items():
         counts = seen.get((contract.platform, source.id, name), {})
         yield {
@@ -114,6 +115,7 @@ def _gauges(contract: Contract, source: Source, seen: Rates) -> Iterator[dict[st
             "rate": limit.rate,
             "burst": limit.burst,
             "seconds": limit.seconds,
+            "is_documented": limit == documented.get(name),
             "now": counts.get("now", 0),
             "refused": counts.get("refused", 0),
         }
