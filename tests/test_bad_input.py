@@ -504,7 +504,6 @@ PATHS = [
     ("/api/lead/ping/..%2f..%2fetc%2fpasswd", "PT"),
     ("/api/lead/update/cmp_9z8y7x6w/x", "PT"),
     ("/api/click/list/cmp_9z8y7x6w", "PT"),
-    ("/click/list/cmp_9z8y7x6w/txn_1", "PT"),
     ("/api/v1", "LD"),
     ("/api/v1/", "LD"),
     ("/api/v1/lead-updates", "LD"),

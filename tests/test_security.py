@@ -590,3 +590,11 @@ def test_what_could_not_be_looked_up_is_not_called_fine(
     told = capsys.readouterr().out
     assert said in told
     assert ("has a known" in told) is (packages == [FINE])
+
+
+def test_every_promise_names_the_test_that_holds_it() -> None:
+    promises = [line for line in (ROOT / "SECURITY.md").read_text("utf-8").splitlines() if line.startswith("| ")][1:]
+    named = [re.findall(r"`(tests/\w+\.py)`", line) for line in promises]
+    assert len(promises) >= 10
+    assert all(named)
+    assert [name for names in named for name in names if not (ROOT / name).is_file()] == []
