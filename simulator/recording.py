@@ -57,7 +57,7 @@ class Recorder:
             request_id = journal.record(label, blob, retelling)
         self._metrics.answered(contract.platform, operation, row.id, row.http, seconds)
         if self._hub.listening:
-            self._hub.publish("request", tenant.id, lambda: short({"id": request_id, **retelling(blob)}))
+            self._hub.publish("request", tenant.id, lambda: short({"id": request_id, **retelling.brief(blob)}))
         if self._tenants.get(tenant.id) is None:  # deleted while it answered
             self.forget(tenant)
         return request_id

@@ -56,6 +56,15 @@ class Retelling:
         masked: dict[str, Any] = masking.cleaned(document, found) if found else document
         return masked
 
+    def brief(self, blob: bytes) -> Mapping[str, Any]:
+        """Return at least what a list says of a request, as the whole document has it, for a third of its cost."""
+        facts: dict[str, Any] = orjson.loads(blob)
+        method, path, arguments, headers, query, body = facts["received"]
+        received = Received(method, path, arguments, headers, query.encode("latin-1"), body.encode("latin-1"))
+        if self._mask_bodies or self._secrets.found_in(*_searched(received)):
+            return self(blob)  # what has to be hidden may stand in any part of it
+        return facts | self._addressed(received)
+
     def final(self, blob: bytes) -> bytes:
         """Return the document as JSON, for facts that are too large, or too private, to be kept as they came."""
         return orjson.dumps(self(blob))
@@ -63,20 +72,22 @@ class Retelling:
     def _exchanged(
         self, received: Received, size: int, headers: Iterable[tuple[str, str]], body: str, body_bytes: int
     ) -> dict[str, Any]:
-        query = masking.query(received.query)
-        if self._mask_bodies and query:
-            query = masking.HIDDEN.encode()
-        path = f"{received.path}?{query.decode('latin-1')}" if query else received.path
         sent = masking.structure(received.body) if self._mask_bodies else received.body.decode("utf-8", "replace")
         return {
-            "method": received.method[:40],
-            "path": path[:LONGEST_TEXT],
+            **self._addressed(received),
             "request": {"headers": masking.headers(received.headers), **_cut(sent, size)},
             "answer": {
                 "headers": {"content-type": "application/json", **dict(headers)},
                 **_cut(body, body_bytes),
             },
         }
+
+    def _addressed(self, received: Received) -> dict[str, str]:
+        query = masking.query(received.query)
+        if self._mask_bodies and query:
+            query = masking.HIDDEN.encode()
+        path = f"{received.path}?{query.decode('latin-1')}" if query else received.path
+        return {"method": received.method[:40], "path": path[:LONGEST_TEXT]}
 
     def _evidence(self, received: Received, at: datetime, found: Sequence[str]) -> dict[str, Any]:
         """Return what duties ask of a request that what is kept of it does not tell: no secret, no value."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from simulator.events import Hub, TooManySubscribersError
@@ -153,6 +154,26 @@ def test_a_listener_hears_of_a_request_and_of_its_webhook(up: Running) -> None:
         assert (request["http"], request["operation"], request["source_id"]) == (201, "ingest", "supplier_xyz789")
         assert get(up, f"/__sandbox/requests/{request['id']}")[0] == 200
         assert heard(stream, "delivery")["status"] == "delivered"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--mask-bodies",)])
+def test_an_event_says_of_a_request_what_the_list_says(arguments: tuple[str, ...]) -> None:
+    with sandbox("--db", ":memory:", *arguments) as running:
+        key = running.credentials("supplier_xyz789")["api_key"]
+        sent = [
+            ("/api/v1/ping", {"note": "plain"}),
+            (f"/api/v1/ping?key={key}&x=<b>", {"note": "a secret in the query"}),
+            ("/api/v1/ping?" + "q" * 5000, {"flo_campaign_id": key}),
+            (f"/api/v1/{key}/unknown", {}),
+        ]
+        with requests.get(f"{running.base_url}/__sandbox/events?kinds=request", stream=True, timeout=60) as stream:
+            for path, body in sent:
+                requests.post(f"{running.base_url}{path}", json=body, headers={"x-api-key": key}, timeout=60)
+            lines = (line for line in stream.iter_lines() if line.startswith(b"data: "))
+            events = [json.loads(next(lines).removeprefix(b"data: ")) for _ in sent]
+        listed = requests.get(f"{running.base_url}/__sandbox/requests", timeout=60).json()["requests"]
+        assert events == listed[::-1]
+        assert key not in json.dumps(events)
 
 
 def test_listeners_past_the_limit_are_told_so_and_places_come_back(up: Running) -> None:
