@@ -12,7 +12,7 @@ from simulator.contract.model import Contract
 from simulator.contract.sent import Attempt
 from simulator.contract.traffic import History
 from simulator.journal import Filter, Requests
-from simulator.routing.model import Buyer
+from simulator.routing.agreed import Buyer
 from simulator.store import Store
 from simulator.tenants import Tenant
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 Entry = Mapping[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from simulator.contract.model import Contract, Journey, Operation, words
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from simulator.testing import Server
 
 EXPIRED = "an expired ping"  # stands for the row by which each vendor words it

@@ -19,7 +19,7 @@ from simulator.contract.account import Account
 from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice, new_id
 from simulator.reach import host_of
-from simulator.routing.model import Buyer
+from simulator.routing.agreed import Buyer
 from simulator.store import Store
 from simulator.tenants import DEFAULT, Tenant, Tenants
 

@@ -24,7 +24,7 @@ from simulator.journal import Journals
 from simulator.metrics import Metrics
 from simulator.platforms import CONTRACTS
 from simulator.recording import Recorder
-from simulator.routing.model import Decision, FieldError, Reason
+from simulator.routing.decision import Decision, FieldError, Reason
 from simulator.tenants import DEFAULT, Tenant, Tenants
 from simulator.wire.faults import parse
 

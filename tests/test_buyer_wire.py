@@ -23,7 +23,8 @@ from simulator.platforms.pingtree.buyer_wire import (
     read_ping,
     read_post,
 )
-from simulator.routing.model import Bid, Buyer, Endpoint, Lead
+from simulator.routing.agreed import Buyer, Endpoint
+from simulator.routing.decision import Bid, Lead
 
 LEAD = Lead(
     values={

@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from fixtures import documented
 from simulator.contract.model import Contract, Evidence, Row, words
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Decision, FieldError, KeptLead, Offer, Reason
+from simulator.routing.agreed import Offer
+from simulator.routing.decision import Decision, FieldError, KeptLead, Reason
 
 EXAMPLES = [
     pytest.param(platform, example, id=f"{platform}-{name}")

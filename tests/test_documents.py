@@ -22,7 +22,7 @@ from simulator.contract.model import ANY_OPERATION, Contract, Operation, words
 from simulator.contract.openapi import Subject, document
 from simulator.contract.published import Published
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from tests.programs import program
 from tests.sandbox import Sandbox, running
 from tests.tenant import Tenant

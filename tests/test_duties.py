@@ -10,7 +10,7 @@ import pytest
 
 from simulator.contract.duty import Outcome, Severity
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from tests.scripting import SCRIPTS, LeadDistroScript, PingtreeScript
 
 ALL = {f"D{number:02}" for number in (*range(1, 7), *range(10, 25), *range(30, 52), *range(60, 69), *range(70, 75))}

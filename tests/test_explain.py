@@ -11,7 +11,7 @@ import pytest
 
 from simulator.explaining import ACCEPTED, explain
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from tests.running import Client, Running, run, sandbox, written
 
 LOAN = {"name": "loan_amount", "type": "number"}

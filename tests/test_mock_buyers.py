@@ -22,7 +22,8 @@ import requests
 from mock_buyers.personas import BUILT_IN, load
 from simulator.platforms.leaddistro.buyer_wire import webhook_headers
 from simulator.platforms.pingtree.buyer_wire import read_ping, read_post
-from simulator.routing.model import Bid, Buyer, Endpoint
+from simulator.routing.agreed import Buyer, Endpoint
+from simulator.routing.decision import Bid
 
 ROOT = Path(__file__).parent.parent
 WAIT = 30  # longest wait for anything; nothing here depends on how soon it comes

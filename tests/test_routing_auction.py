@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.routing.agreed import Buyer
 from simulator.routing.auction import losers, ranked
-from simulator.routing.model import Asked, Bid, Buyer
+from simulator.routing.decision import Asked, Bid
 
 BUYERS = {one: Buyer(one, minimum_price=Decimal(low)) for one, low in {"a": "0", "b": "0", "c": "30", "d": "0"}.items()}
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.routing.agreed import Cap, Period
 from simulator.routing.caps import claims, full, label, next_reset, period_key
-from simulator.routing.model import Cap, CapClaim, Period
+from simulator.routing.decision import CapClaim
 
 NEW_YORK = "America/New_York"
 NOW = datetime(2026, 11, 20, 19, 5, tzinfo=UTC)  # Friday 14:05 in New York

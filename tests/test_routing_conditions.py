@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.routing.agreed import Group
+from simulator.routing.agreed import Test as Comparison
 from simulator.routing.conditions import OPERATORS, checks, describe, failing, holds, validate
-from simulator.routing.model import Group, Reason
-from simulator.routing.model import Test as Comparison  # pytest collects what is called Test
+from simulator.routing.decision import Reason
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.routing.agreed import Field, FieldType
 from simulator.routing.fields import (
     TRANSFORMS,
     coerce,
@@ -15,7 +16,6 @@ from simulator.routing.fields import (
     us_digits,
     without_blanks,
 )
-from simulator.routing.model import Field, FieldType
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.routing.model import Buyer, Distribution, Group, Lead, Reason, Suppression, Terms, Window
-from simulator.routing.model import Test as Comparison  # pytest collects what is called Test
+from simulator.routing.agreed import Buyer, Distribution, Group, Suppression, Terms, Window
+from simulator.routing.agreed import Test as Comparison
+from simulator.routing.decision import Lead, Reason
 from simulator.routing.rules import eligible, order, redeemable, refusals, refused
 from simulator.routing.suppression import md5_of
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.routing.model import Window
+from simulator.routing.agreed import Window
 from simulator.routing.schedule import is_open, local
 
 NEW_YORK = "America/New_York"

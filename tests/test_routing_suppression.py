@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.routing.agreed import Buyer, DuplicateRule, Suppression
+from simulator.routing.decision import Lead
 from simulator.routing.duplicates import cutoff, keys, known_by
-from simulator.routing.model import Buyer, DuplicateRule, Lead, Suppression
 from simulator.routing.suppression import buyer_suppresses, hit, md5_of, read_csv
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from simulator.clock import Clock
 from simulator.dice import Dice
-from simulator.routing.model import Bid, CapClaim, Lead
+from simulator.routing.decision import Bid, CapClaim, Lead
 from simulator.store import (
     AttemptRecord,
     DeliveryRecord,

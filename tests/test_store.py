@@ -20,7 +20,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy.dialects import postgresql
 
-from simulator.routing.model import Bid, CapClaim, Lead
+from simulator.routing.decision import Bid, CapClaim, Lead
 from simulator.store import (
     AttemptRecord,
     DeliveryRecord,

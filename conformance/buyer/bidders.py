@@ -11,7 +11,8 @@ from conformance.client import JSON, Answer
 from conformance.results import Verdict, Why
 from simulator.platforms.pingtree import buyer_wire
 from simulator.platforms.pingtree.wire import normalise
-from simulator.routing.model import Bid, Buyer, Lead
+from simulator.routing.agreed import Buyer
+from simulator.routing.decision import Bid, Lead
 
 _BUYER = Buyer(id="examined")
 _ROUTING = ("public:/documentation/campaign/distribution/ping-post",)

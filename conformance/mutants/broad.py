@@ -13,7 +13,7 @@ from conformance.mutants.recognising import accounts, has_twin, is_really, is_ro
 from conformance.mutants.repairing import Repair, credential, mutant, platform_of
 from simulator.contract.model import Contract, Operation, Row
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 _FORM = "form-urlencoded"
 

@@ -24,7 +24,7 @@ from conformance.suite_sandbox import document
 from conformance.target import Account
 from simulator.contract.model import Contract, Journey, Operation
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 _CREDENTIALS = {
     "none": "no credential",

@@ -21,7 +21,7 @@ from conformance.mutants.recognising import (
 from conformance.mutants.repairing import credential, good_lead, with_values
 from simulator.contract.model import Operation
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 _TOKENS = {
     "expired": ("an expired ping_id", Reason.PING_EXPIRED),

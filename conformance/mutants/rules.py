@@ -14,7 +14,7 @@ from conformance.suite_sandbox import document
 from conformance.target import Account
 from simulator.contract.model import Contract, Operation
 from simulator.platforms import CONTRACTS
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 Change = Callable[[Scene, Account, dict[str, Any]], Mapping[str, Any]]
 

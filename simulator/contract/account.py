@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from simulator.contract.duty import Severity
-from simulator.routing.model import Buyer, Terms
+from simulator.routing.agreed import Buyer, Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import orjson
 
 from simulator.contract.account import Received
 from simulator.contract.model import BodyType
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 MAX_FIELDS = 1000  # of a form; more is an attack or a mistake
 MAX_DEPTH = 64  # of nested JSON; what is checked, stored and sent on has limits of its own further up

@@ -11,8 +11,8 @@ from simulator.contract.ledger import Ledger
 from simulator.contract.sent import Sent, blank
 from simulator.contract.spelling import TEST_TRIGGERS, meant
 from simulator.contract.traffic import History
+from simulator.routing.decision import Reason
 from simulator.routing.fields import iso_day, text_of
-from simulator.routing.model import Reason
 
 FIELD_REASONS = (Reason.MISSING_FIELD, Reason.INVALID_FIELD, Reason.UNACCEPTED_VALUE)
 SAME_IN = 25  # leads; ours: so many people do not live in one ZIP code by chance

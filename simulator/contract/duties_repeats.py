@@ -15,7 +15,7 @@ from simulator.contract.ledger import Ledger
 from simulator.contract.model import Journey
 from simulator.contract.sent import TAKEN, Sent
 from simulator.contract.traffic import History
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 WINDOW = timedelta(days=30)  # Lead Distro's default; at a source without a duplicate rule it is ours
 _NOT_SOLD = frozenset({Reason.UNSOLD, Reason.UNMATCHED})

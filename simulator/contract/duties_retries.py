@@ -9,7 +9,7 @@ from itertools import pairwise
 from simulator.contract.ledger import Ledger
 from simulator.contract.sent import Sent
 from simulator.contract.traffic import History
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 FINAL = frozenset({400, 401, 403, 404, 405, 422})  # retrying is advised for 429, 500 and 503 only
 ALIKE_FOR = 600.0  # seconds; ours: later, something else may have changed

@@ -8,7 +8,7 @@ from simulator.contract.duty import Severity
 from simulator.contract.ledger import Ledger
 from simulator.contract.sent import UNREAD, Sent
 from simulator.contract.traffic import History
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 HIDDEN = "***"  # what the journal writes for a query parameter that is named like a secret
 _SECRET_NAMES = re.compile(

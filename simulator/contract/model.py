@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from simulator.contract.account import Account, Limit, Received, Source
 from simulator.contract.duty import Duties
-from simulator.routing.model import Bid, Buyer, Decision, FieldType, Lead, Listing, Postback, Reason, Terms
+from simulator.routing.agreed import Buyer, FieldType, Terms
+from simulator.routing.decision import Bid, Decision, Lead, Listing, Postback, Reason
 
 ANY_OPERATION = "*"  # rows of no operation, such as the answer to an unknown path
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from simulator.routing.decision import Lead
 from simulator.routing.fields import text_of, us_digits
-from simulator.routing.model import Lead
 
 
 def lifted(values: Mapping[str, Any], *, phone: str) -> Lead:

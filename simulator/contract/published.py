@@ -12,7 +12,8 @@ import jsonschema_rs
 from simulator.contract.account import Account, Source
 from simulator.contract.model import Contract, Journey, Operation
 from simulator.contract.specification import request_schema
-from simulator.routing.model import Cap, Decision, Group, Period, Terms, Test, Window
+from simulator.routing.agreed import Cap, Group, Period, Terms, Test, Window
+from simulator.routing.decision import Decision
 
 BLANKS = "null, and a string of nothing but white space, count as not sent"
 

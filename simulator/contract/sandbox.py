@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from simulator.contract.account import Account, Limit
 from simulator.contract.duty import Duties, Severity
-from simulator.routing import conditions, fields, model, suppression
+from simulator.routing import agreed, conditions, fields, suppression
 from simulator.routing.duplicates import PHONE_FIELDS
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
@@ -123,8 +123,8 @@ class Caps(Section):
     total: Count | None = Field(None, description="Emptied by a reset only.")
     dollars: DollarCaps | None = Field(None, description="The same in US dollars; whichever fills first stops.")
 
-    def values(self) -> tuple[model.Cap, ...]:
-        leads = [model.Cap(p, limit) for p in model.Period if (limit := getattr(self, p.value)) is not None]
+    def values(self) -> tuple[agreed.Cap, ...]:
+        leads = [agreed.Cap(p, limit) for p in agreed.Period if (limit := getattr(self, p.value)) is not None]
         return (*leads, *(self.dollars.values() if self.dollars else ()))
 
 
@@ -134,9 +134,9 @@ class DollarCaps(Section):
     month: Dollars | None = None
     total: Dollars | None = None
 
-    def values(self) -> tuple[model.Cap, ...]:
-        found = ((p, getattr(self, p.value, None)) for p in model.Period)
-        return tuple(model.Cap(p, int(limit * 100), money=True) for p, limit in found if limit is not None)
+    def values(self) -> tuple[agreed.Cap, ...]:
+        found = ((p, getattr(self, p.value, None)) for p in agreed.Period)
+        return tuple(agreed.Cap(p, int(limit * 100), money=True) for p, limit in found if limit is not None)
 
 
 class Hours(Section):
@@ -146,9 +146,9 @@ class Hours(Section):
     opens: str = Field("00:00", alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     closes: str = Field("24:00", alias="to", pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")
 
-    def value(self) -> model.Window:
+    def value(self) -> agreed.Window:
         weekdays = frozenset(WEEKDAYS.index(day) + 1 for day in self.days)
-        return model.Window(weekdays, _minutes(self.opens), _minutes(self.closes))
+        return agreed.Window(weekdays, _minutes(self.opens), _minutes(self.closes))
 
 
 def _minutes(clock: str) -> int:
@@ -175,22 +175,22 @@ class Condition(Section):
             raise ValueError(why)
         return self
 
-    def member(self) -> model.Test | model.Group:
+    def member(self) -> agreed.Test | agreed.Group:
         if self.field:
-            return model.Test(self.field, self.operator, self.value, self.name)
+            return agreed.Test(self.field, self.operator, self.value, self.name)
         inner = tuple(item.member() for item in (*self.any, *self.all))
-        return model.Group(inner, any_of=bool(self.any), name=self.name)
+        return agreed.Group(inner, any_of=bool(self.any), name=self.name)
 
 
-def group(items: Iterable[Condition]) -> model.Group:
-    return model.Group(tuple(item.member() for item in items))
+def group(items: Iterable[Condition]) -> agreed.Group:
+    return agreed.Group(tuple(item.member() for item in items))
 
 
 class FieldEntry(Section):
     """One field of a posting specification or field mapping."""
 
     name: Name
-    type: model.FieldType = model.FieldType.STRING
+    type: agreed.FieldType = agreed.FieldType.STRING
     label: str = ""
     acceptable: tuple[str, ...] = Field((), description="The only values that are taken. Empty: all.")
     transform: str = Field("", description="One of " + ", ".join(fields.TRANSFORMS))
@@ -214,14 +214,14 @@ class Suppressed(Section):
     days: int = Field(0, ge=0, le=36_500, description="How long an entry counts; 0 is for ever.")
     listed: date | None = Field(None, description="Since when. Default: when the sandbox was made.")
 
-    def lists(self, around: Surroundings) -> tuple[model.Suppression, ...]:
+    def lists(self, around: Surroundings) -> tuple[agreed.Suppression, ...]:
         """Return one list for each field that it matches by: its own, and with a CSV phone and email as well."""
         since = datetime.combine(self.listed, time(), UTC) if self.listed else around.since
         entries = dict.fromkeys(self.hashes(around), since)
         fields = [self.field]
         if self.csv or self.csv_file:
             fields += [column for column in ("phone", "email") if column not in _same_field(self.field)]
-        return tuple(model.Suppression(self.name, field, entries, self.days) for field in fields)
+        return tuple(agreed.Suppression(self.name, field, entries, self.days) for field in fields)
 
     def hashes(self, around: Surroundings) -> frozenset[str]:
         plain = frozenset(suppression.md5_of(self.field, value) for value in self.values)
@@ -246,8 +246,8 @@ class Duplicates(Section):
     fields: tuple[Name, ...] = Field(("phone", "email"), min_length=1)
     days: float = Field(30, gt=0, le=36_500)
 
-    def rule(self, *, route_to_original: bool = False) -> model.DuplicateRule:
-        return model.DuplicateRule(self.fields, timedelta(days=self.days), route_to_original)
+    def rule(self, *, route_to_original: bool = False) -> agreed.DuplicateRule:
+        return agreed.DuplicateRule(self.fields, timedelta(days=self.days), route_to_original)
 
 
 class BuyerEntry(Section):

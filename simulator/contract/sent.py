@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 from simulator.contract.model import Journey
+from simulator.routing.decision import Reason
 from simulator.routing.fields import is_blank, text_of
-from simulator.routing.model import Reason
 
 SLOW = 1.0  # seconds; ours: an answer that takes longer tries a client's patience
 _PINGS = frozenset({Journey.AUCTION, Journey.PRECHECK})

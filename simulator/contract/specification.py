@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema_rs
 
 from simulator.contract.model import Contract
-from simulator.routing.model import Field, FieldError, FieldType, Terms
+from simulator.routing.agreed import Field, FieldType, Terms
+from simulator.routing.decision import FieldError
 
 REQUIRED = "required"
 INVALID = "invalid_format"

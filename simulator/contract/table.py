@@ -9,7 +9,8 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from simulator.contract.model import ANY_OPERATION, Evidence, Row
-from simulator.routing.model import FieldType, Reason
+from simulator.routing.agreed import FieldType
+from simulator.routing.decision import Reason
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS_FILE = "_formats.json"

@@ -11,8 +11,8 @@ from simulator.contract.account import Account, Source
 from simulator.contract.duty import Dialect
 from simulator.contract.model import Contract
 from simulator.contract.sent import Attempt, Sent, read
+from simulator.routing.agreed import Terms
 from simulator.routing.fields import text_of, us_digits
-from simulator.routing.model import Terms
 
 
 class History:

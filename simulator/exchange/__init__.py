@@ -24,7 +24,7 @@ from simulator.exchange.sale import Sales
 from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
 from simulator.limits import Limiter
-from simulator.routing.model import Decision, FieldError, Reason
+from simulator.routing.decision import Decision, FieldError, Reason
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.triggers.readings import under

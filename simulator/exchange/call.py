@@ -9,7 +9,8 @@ from typing import Any
 
 from simulator.contract.account import Account, Source
 from simulator.contract.model import Contract, Operation
-from simulator.routing.model import Lead, Terms
+from simulator.routing.agreed import Terms
+from simulator.routing.decision import Lead
 from simulator.tenants import Tenant
 
 

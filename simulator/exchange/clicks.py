@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.exchange.call import Call
-from simulator.routing.model import Decision, Offer, Reason, Terms
+from simulator.routing.agreed import Offer, Terms
+from simulator.routing.decision import Decision, Reason
 from simulator.store import LeadRecord, Store
 
 

@@ -11,7 +11,8 @@ from simulator.buyers import Call as BuyerCall
 from simulator.contract.model import BuyerWire
 from simulator.exchange.call import Call
 from simulator.routing import auction
-from simulator.routing.model import Asked, Bid, Buyer
+from simulator.routing.agreed import Buyer
+from simulator.routing.decision import Asked, Bid
 
 
 @dataclass(frozen=True, slots=True)

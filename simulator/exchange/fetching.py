@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from simulator.exchange.call import Call
 from simulator.exchange.records import kept_lead
+from simulator.routing.decision import Decision, Listing, Reason
 from simulator.routing.fields import text_of, us_digits
-from simulator.routing.model import Decision, Listing, Reason
 from simulator.store import LeadRecord, Store
 
 MOST_SEARCHED = 10_000  # of the newest leads of a campaign; ours

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from simulator.exchange.call import Call
 from simulator.routing import caps, duplicates, rules
-from simulator.routing.model import Asked, Buyer, CapClaim, Check, Decision, Reason
+from simulator.routing.agreed import Buyer
+from simulator.routing.decision import Asked, CapClaim, Check, Decision, Reason
 from simulator.store import Original, Store
 
 

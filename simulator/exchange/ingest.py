@@ -12,7 +12,8 @@ from simulator.exchange.call import Call
 from simulator.exchange.gates import Gates, buyer_claims, person_scope, source_claims
 from simulator.exchange.records import delivery, lead_record
 from simulator.routing import duplicates, rules
-from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Distribution, Reason
+from simulator.routing.agreed import Buyer, Distribution
+from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
 from simulator.store import Booking, Original, Store, Transaction
 
 

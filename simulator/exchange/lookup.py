@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.exchange.call import Call
 from simulator.exchange.records import kept_lead
-from simulator.routing.model import Decision, FieldError, Reason
+from simulator.routing.decision import Decision, FieldError, Reason
 from simulator.store import LeadRecord, Store
 
 MOST = 100  # leads in one answer; ours

@@ -12,7 +12,7 @@ from simulator.exchange.gates import Gates
 from simulator.exchange.records import ping_record
 from simulator.exchange.sale import Sale, Sales, unredeemable
 from simulator.routing import rules
-from simulator.routing.model import Check, Decision, Reason
+from simulator.routing.decision import Check, Decision, Reason
 from simulator.store import PingRecord, PingStored, Store
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.exchange.call import Call
-from simulator.routing.model import Decision, EventType, FieldError, Postback, Reason, Terms
+from simulator.routing.agreed import EventType, Terms
+from simulator.routing.decision import Decision, FieldError, Postback, Reason
 from simulator.store import EventClaimed, LeadRecord, Store
 
 _CLAIMED: Mapping[EventClaimed, tuple[Reason, str]] = {

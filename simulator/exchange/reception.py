@@ -17,7 +17,8 @@ from simulator.contract.specification import REQUIRED, Specification, request_sc
 from simulator.exchange.call import Call
 from simulator.limits import Limiter, LimiterUnavailableError, retry_after
 from simulator.routing import fields
-from simulator.routing.model import Decision, Field, FieldError, FieldType, Reason, Terms
+from simulator.routing.agreed import Field, FieldType, Terms
+from simulator.routing.decision import Decision, FieldError, Reason
 from simulator.tenants import Tenant
 
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")

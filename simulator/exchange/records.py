@@ -7,7 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from simulator.contract.model import Contract, Delivered
 from simulator.dice import new_id
 from simulator.exchange.call import Call
-from simulator.routing.model import Bid, Buyer, Decision, KeptLead, Reason
+from simulator.routing.agreed import Buyer
+from simulator.routing.decision import Bid, Decision, KeptLead, Reason
 from simulator.store import DeliveryRecord, LeadRecord, PingRecord
 
 # What a lead is called in the store, whatever the platform calls it in its answer.

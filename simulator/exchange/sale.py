@@ -14,7 +14,8 @@ from simulator.exchange.leftovers import Leftovers
 from simulator.exchange.records import cents, lead_record
 from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates
-from simulator.routing.model import Asked, Bid, Buyer, CapClaim, Check, Decision, Reason
+from simulator.routing.agreed import Buyer
+from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
 from simulator.store import Booking, LeadRecord, PingRecord, Store, StoreUnavailableError, Transaction
 
 UNSOLD = "UNSOLD"

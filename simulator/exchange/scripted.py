@@ -13,7 +13,8 @@ from simulator.contract.specification import INVALID, REQUIRED
 from simulator.dice import new_id
 from simulator.exchange.call import Call
 from simulator.exchange.records import delivery, lead_record, ping_record
-from simulator.routing.model import Asked, Bid, Buyer, Check, Decision, FieldError, KeptLead, Offer, Reason
+from simulator.routing.agreed import Buyer, Offer
+from simulator.routing.decision import Asked, Bid, Check, Decision, FieldError, KeptLead, Reason
 from simulator.store import Booking, Store
 from simulator.triggers.table import Script
 

@@ -10,7 +10,7 @@ from simulator.exchange.call import Call
 from simulator.exchange.gates import Gates
 from simulator.exchange.lookup import asked_for, nothing_asked
 from simulator.exchange.sale import UNSOLD, Sales
-from simulator.routing.model import Check, Decision, FieldError, Reason
+from simulator.routing.decision import Check, Decision, FieldError, Reason
 from simulator.store import LeadRecord, Store
 
 _NAMES = frozenset({"id", "phone", "email"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from simulator.routing.model import Asked, Bid, Buyer
+from simulator.routing.agreed import Buyer
+from simulator.routing.decision import Asked, Bid
 
 _MOST = Decimal(1_000_000)  # more is a buyer's mistake, and 1E+999999 would fill the journal with zeros
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from simulator.routing.model import Cap, CapClaim, Period
+from simulator.routing.agreed import Cap, Period
+from simulator.routing.decision import CapClaim
 from simulator.routing.schedule import local
 
 

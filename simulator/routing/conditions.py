@@ -12,8 +12,9 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
+from simulator.routing.agreed import Group, Test
+from simulator.routing.decision import Check, Reason
 from simulator.routing.fields import text_of
-from simulator.routing.model import Check, Group, Reason, Test
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _NUMERIC = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?")

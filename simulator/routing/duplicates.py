@@ -6,8 +6,9 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from simulator.routing.agreed import DuplicateRule
+from simulator.routing.decision import Lead
 from simulator.routing.fields import text_of, us_digits
-from simulator.routing.model import DuplicateRule, Lead
 
 PHONE_FIELDS = frozenset({"phone", "mobile"})
 """What the vendors call the phone number; it is one person's under either name."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from simulator.routing.model import Field, FieldType
+from simulator.routing.agreed import Field, FieldType
 
 # Longer numbers are no lead data, and turning them into integers costs quadratic time.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")

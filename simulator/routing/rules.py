@@ -8,7 +8,8 @@ from datetime import datetime
 from itertools import accumulate
 
 from simulator.routing import conditions
-from simulator.routing.model import Asked, Buyer, Check, Distribution, Lead, Reason, Suppression, Terms
+from simulator.routing.agreed import Buyer, Distribution, Suppression, Terms
+from simulator.routing.decision import Asked, Check, Lead, Reason
 from simulator.routing.schedule import is_open, local
 from simulator.routing.suppression import buyer_suppresses, hit
 

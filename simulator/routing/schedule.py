@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from simulator.routing.model import Window
+from simulator.routing.agreed import Window
 
 
 def local(now: datetime, timezone: str) -> datetime:

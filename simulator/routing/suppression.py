@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from simulator.routing.agreed import Buyer, Suppression
+from simulator.routing.decision import Lead
 from simulator.routing.duplicates import PHONE_FIELDS, known_by, normalised
-from simulator.routing.model import Buyer, Lead, Suppression
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _COLUMNS = ("phone", "email")

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, case, delete, select, update
 
-from simulator.routing.model import CapClaim
+from simulator.routing.decision import CapClaim
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros, moment
 from simulator.store.records import Original

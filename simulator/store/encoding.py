@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from simulator.routing.model import Bid, CapClaim, Lead
+from simulator.routing.decision import Bid, CapClaim, Lead
 from simulator.store.records import Booking
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

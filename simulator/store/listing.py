@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from simulator.routing.model import Listing
+from simulator.routing.decision import Listing
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros
 from simulator.store.leads import COLUMNS, record

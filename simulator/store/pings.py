@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, or_, select, update
 
-from simulator.routing.model import CapClaim
+from simulator.routing.decision import CapClaim
 from simulator.store import encoding
 from simulator.store.claims import give_back, release_persons
 from simulator.store.connection import Connection, Statement

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from simulator.routing.model import Bid, CapClaim, Lead
+from simulator.routing.decision import Bid, CapClaim, Lead
 
 
 class PingStored(StrEnum):
@@ -80,7 +80,7 @@ class PingRecord:
 
 @dataclass(frozen=True, slots=True)
 class LeadRecord:
-    """A lead as it was answered. `phone` and `email` are those of `routing.model.Lead`: normalised."""
+    """A lead as it was answered. `phone` and `email` are those of `routing.decision.Lead`: normalised."""
 
     tenant: str
     id: str

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, and_, select
 
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from simulator.store import encoding
 from simulator.store.records import Scope
 from simulator.store.tables import HAS_TRANSACTION, UNSETTLED, caps, leads, outbox, pings, redeemed, turns

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Row
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from simulator.wire.faults import Fault, parse
 
 MAX_BIDDERS = 20

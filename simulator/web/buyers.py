@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from simulator.buyers import BuyerCalls, Call
 from simulator.routing import caps
-from simulator.routing.model import Buyer, Period
+from simulator.routing.agreed import Buyer, Period
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.web.control import PREFIX

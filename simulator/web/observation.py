@@ -25,7 +25,7 @@ from simulator.journal import (
     parsed,
 )
 from simulator.recording import shorts
-from simulator.routing.model import Terms
+from simulator.routing.agreed import Terms
 from simulator.tenants import Tenant, Tenants
 from simulator.web.control import PREFIX
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of, whole_number

@@ -17,7 +17,7 @@ from simulator.contract.account import Received
 from simulator.contract.model import ANY_OPERATION, Contract, Operation
 from simulator.exchange import Answer, Exchange
 from simulator.recording import Recorder
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 from simulator.store import StoreUnavailableError
 from simulator.web import wire_faults
 from simulator.web.plain import Whole, sent_headers

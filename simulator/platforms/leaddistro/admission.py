@@ -8,8 +8,9 @@ from typing import Any
 
 from simulator.contract.account import Account, Received, Source
 from simulator.contract.model import Operation
+from simulator.routing.agreed import Terms
+from simulator.routing.decision import Decision, FieldError, Reason
 from simulator.routing.fields import is_blank
-from simulator.routing.model import Decision, FieldError, Reason, Terms
 
 
 def caller(received: Received) -> str:

@@ -13,7 +13,7 @@ from simulator.contract.ledger import Ledger
 from simulator.contract.sent import Sent
 from simulator.contract.traffic import History
 from simulator.platforms.leaddistro import duties_receivers, signing
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 _NEEDLESS = frozenset({"first_name", "last_name", "name", "address", "city", "date_of_birth", "dob", "ssn"})
 _FREE_TEXT = frozenset({"comments", "comment", "notes", "message", "description"})

@@ -11,7 +11,8 @@ from typing import Any
 from simulator.contract.account import Account
 from simulator.contract.model import Redeemed
 from simulator.platforms.leaddistro import signing
-from simulator.routing.model import Buyer, Decision, FieldError, Reason, Terms
+from simulator.routing.agreed import Buyer, Terms
+from simulator.routing.decision import Decision, FieldError, Reason
 
 FIELD = "flo_ping_id"
 

@@ -35,7 +35,7 @@ from simulator.contract.sandbox import (
 from simulator.platforms.leaddistro import INGEST, LOOKUP, PING
 from simulator.platforms.leaddistro.readings import Readings
 from simulator.platforms.leaddistro.severities import LeadDistroSeverities
-from simulator.routing import model
+from simulator.routing import agreed
 
 PLATFORM = "leaddistro"
 KEY = "api_key"
@@ -47,9 +47,9 @@ class MappedField(FieldEntry):
 
     required: bool = False
 
-    def value(self) -> model.Field:
+    def value(self) -> agreed.Field:
         required = frozenset({"ingest"}) if self.required else frozenset[str]()
-        return model.Field(self.name, self.type, self.label, required, self.acceptable, self.transform)
+        return agreed.Field(self.name, self.type, self.label, required, self.acceptable, self.transform)
 
 
 class WebhookEntry(Section):
@@ -75,23 +75,23 @@ class LeadDistroBuyer(BuyerEntry):
         made_for = f"webhook {self.id} {generation}" if generation else f"webhook {self.id}"
         return hmac.new(around.secret, made_for.encode(), hashlib.sha256).hexdigest()
 
-    def value(self, around: Surroundings, unwanted: frozenset[str]) -> model.Buyer:
+    def value(self, around: Surroundings, unwanted: frozenset[str]) -> agreed.Buyer:
         """`unwanted` is the campaign's list where the reading makes it a silent skip (C2)."""
         terms = self.shared_terms(around)
         url = self.webhook.url if self.webhook else around.mock(PLATFORM, self.id, "webhook")
-        return model.Buyer(
+        return agreed.Buyer(
             **{**terms, "suppressed": terms["suppressed"] | unwanted},
             price=self.price,
             priority=self.priority,
             weight=self.weight,
-            webhook=model.Webhook(url, self.secret(around)),
+            webhook=agreed.Webhook(url, self.secret(around)),
         )
 
 
 class DuplicatePolicy(Duplicates):
     inside_window: Literal["reject", "route_to_original"] = "reject"
 
-    def policy(self) -> model.DuplicateRule:
+    def policy(self) -> agreed.DuplicateRule:
         return self.rule(route_to_original=self.inside_window == "route_to_original")
 
 
@@ -109,10 +109,10 @@ class Campaign(Section):
     ping_lifetime: float = Field(1800, gt=0, le=86_400, description="Seconds a ping_id is valid.")
     buyers: tuple[LeadDistroBuyer, ...] = ()
 
-    def terms(self, supplier: Supplier, around: Surroundings, readings: Readings) -> model.Terms:
+    def terms(self, supplier: Supplier, around: Surroundings, readings: Readings) -> agreed.Terms:
         skips = readings.suppression_mode == "skip"
         unwanted = frozenset[str]().union(*(item.hashes(around) for item in self.suppression if skips))
-        return model.Terms(
+        return agreed.Terms(
             platform=PLATFORM,
             source_id=supplier.id,
             campaign_id=self.id,
@@ -123,7 +123,7 @@ class Campaign(Section):
             suppressions=() if skips else tuple(one for item in self.suppression for one in item.lists(around)),
             caps=self.caps.values() if readings.campaign_caps else (),
             duplicates=self.duplicates.policy(),
-            distribution=model.Distribution(self.distribution),
+            distribution=agreed.Distribution(self.distribution),
             buyers=tuple(buyer.value(around, unwanted) for buyer in self.buyers),
             ping_required=self.routing == "ping_post",
             ping_lifetime=timedelta(seconds=self.ping_lifetime),

@@ -12,7 +12,7 @@ from typing import Any
 from simulator.contract.model import Rendered, Row
 from simulator.contract.people import lifted
 from simulator.platforms.leaddistro.readings import Readings
-from simulator.routing.model import Check, Decision, FieldError, KeptLead, Lead, Reason
+from simulator.routing.decision import Check, Decision, FieldError, KeptLead, Lead, Reason
 
 _LEAD_STATUSES = frozenset({"ACCEPTED", "UNMATCHED", "DUPLICATE", "NEW"})
 _PING_REFUSALS = frozenset({Reason.FILTERED, Reason.SUPPRESSED, Reason.NO_BUYER, Reason.DUPLICATE})

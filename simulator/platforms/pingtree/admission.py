@@ -10,7 +10,8 @@ from typing import Any
 from simulator.contract import body
 from simulator.contract.account import Account, Received, Source
 from simulator.contract.model import BodyType, Journey, Operation
-from simulator.routing.model import Decision, FieldError, Reason, Terms
+from simulator.routing.agreed import Terms
+from simulator.routing.decision import Decision, FieldError, Reason
 
 _OPEN = ("/api/event/", "/api/click/", "/click/")  # where the ids in the request say whose it is, and no token has to
 _EVENT_BODIES = frozenset({BodyType.JSON, BodyType.URL})

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from simulator.contract.sandbox import Name, Section
-from simulator.routing import model
+from simulator.routing import agreed
 
 
 class EventEntry(Section):
@@ -17,8 +17,8 @@ class EventEntry(Section):
     conversion: bool = Field(default=False, description="true: `revenue` is required.")
     is_duplicate: bool = Field(default=False, description="true: it may come again for the same transaction.")
 
-    def value(self) -> model.EventType:
-        return model.EventType(self.id, is_conversion=self.conversion, repeats=self.is_duplicate)
+    def value(self) -> agreed.EventType:
+        return agreed.EventType(self.id, is_conversion=self.conversion, repeats=self.is_duplicate)
 
 
 class OfferEntry(Section):
@@ -32,7 +32,7 @@ class OfferEntry(Section):
     device: Literal["both", "desktop", "mobile"] = "both"
     url: str = Field(pattern=r"^https?://.+", description="Where its click URL leads.")
 
-    def value(self) -> model.Offer:
+    def value(self) -> agreed.Offer:
         device = "" if self.device == "both" else self.device
         words = (self.title, self.description, self.logo_url, self.call_to_action)
-        return model.Offer(self.id, *words, device=device, url=self.url)
+        return agreed.Offer(self.id, *words, device=device, url=self.url)

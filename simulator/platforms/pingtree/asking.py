@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from simulator.platforms.pingtree.readings import Readings
+from simulator.routing.decision import Decision, FieldError, Listing, Postback, Reason
 from simulator.routing.fields import iso_day
-from simulator.routing.model import Decision, FieldError, Listing, Postback, Reason
 
 STATUSES: Mapping[str, str] = {
     "accepted": "ACCEPTED",

@@ -16,7 +16,8 @@ from typing import Any
 
 import orjson
 
-from simulator.routing.model import Bid, Buyer, Endpoint, Lead
+from simulator.routing.agreed import Buyer, Endpoint
+from simulator.routing.decision import Bid, Lead
 
 PII_FIELDS: frozenset[str] = frozenset({"first_name", "last_name", "email", "mobile", "phone", "address"})
 """Fields that a ping must not carry (Create Source Ping API, tip 1; duty D01)."""

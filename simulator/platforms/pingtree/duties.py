@@ -11,8 +11,8 @@ from simulator.contract.ledger import Ledger
 from simulator.contract.sent import Sent
 from simulator.contract.traffic import History
 from simulator.platforms.pingtree import duties_events, duties_posts
+from simulator.routing.decision import Reason
 from simulator.routing.fields import text_of
-from simulator.routing.model import Reason
 
 _PII = ("first_name", "last_name", "email", "mobile", "address")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")

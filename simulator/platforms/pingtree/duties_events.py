@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from simulator.contract.ledger import Ledger
 from simulator.contract.sent import Sent
 from simulator.contract.traffic import History
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 _EVENTS = "/api/event/"
 _CLICKS = "/api/click/"

@@ -10,8 +10,8 @@ from simulator.contract.model import Journey
 from simulator.contract.sent import TAKEN, Sent
 from simulator.contract.spelling import TEST_TRIGGERS, meant
 from simulator.contract.traffic import History
+from simulator.routing.decision import Reason
 from simulator.routing.fields import text_of
-from simulator.routing.model import Reason
 
 READING_TIME = 2.0  # seconds; ours: nobody reads a consent text in less
 _NAMED = frozenset({"first_name", "last_name", "email", "mobile"})

@@ -38,7 +38,7 @@ from simulator.platforms.pingtree.admission import bearer_door, campaign_door, o
 from simulator.platforms.pingtree.after_sale import EventEntry, OfferEntry
 from simulator.platforms.pingtree.readings import Readings
 from simulator.platforms.pingtree.severities import PingtreeSeverities
-from simulator.routing import model
+from simulator.routing import agreed
 
 PLATFORM = "pingtree"
 ORGANIC = "organic"  # the source of traffic that names none (public:/documentation/campaign/sources/custom-sources)
@@ -49,8 +49,8 @@ class SourceField(FieldEntry):
 
     required: tuple[Literal["form", "ping", "post", "update"], ...] = ()
 
-    def value(self) -> model.Field:
-        return model.Field(self.name, self.type, self.label, frozenset(self.required), self.acceptable, self.transform)
+    def value(self) -> agreed.Field:
+        return agreed.Field(self.name, self.type, self.label, frozenset(self.required), self.acceptable, self.transform)
 
 
 class Url(Section):
@@ -78,10 +78,10 @@ class PingtreeBuyer(BuyerEntry):
     minimum_price: Dollars = Decimal(0)
     tcpa: str = Field("", description="Consent text that a ping answer shows when this buyer wins.")
 
-    def value(self, around: Surroundings) -> model.Buyer:
+    def value(self, around: Surroundings) -> agreed.Buyer:
         ping_url = around.mock(PLATFORM, self.id, "ping") if self.url is None else self.url.ping
         post_url = around.mock(PLATFORM, self.id, "post") if self.url is None else self.url.post
-        endpoint = model.Endpoint(
+        endpoint = agreed.Endpoint(
             ping_url=ping_url,
             post_url=post_url,
             method=self.method,
@@ -93,7 +93,7 @@ class PingtreeBuyer(BuyerEntry):
             post_timeout=self.post_timeout,
             bypass_ping=self.bypass_ping or not ping_url,
         )
-        return model.Buyer(
+        return agreed.Buyer(
             **self.shared_terms(around),
             price=self.price,
             minimum_price=self.minimum_price,
@@ -135,10 +135,10 @@ class SourceEntry(Section):
         self,
         campaign: Campaign,
         around: Surroundings,
-        buyers: tuple[model.Buyer, ...],
+        buyers: tuple[agreed.Buyer, ...],
         readings: Readings,
-    ) -> model.Terms:
-        return model.Terms(
+    ) -> agreed.Terms:
+        return agreed.Terms(
             platform=PLATFORM,
             source_id=self.id,
             campaign_id=around.named(campaign.id),
@@ -151,7 +151,7 @@ class SourceEntry(Section):
             suppressions=tuple(one for item in self.suppressions for one in item.lists(around)),
             caps=self.caps.values(),
             duplicates=self.duplicates.rule() if self.duplicates else None,
-            distribution=model.Distribution.AUCTION,
+            distribution=agreed.Distribution.AUCTION,
             buyers=buyers,
             ping_lifetime=timedelta(seconds=self.ping_lifetime),
             reevaluates_expired_pings=readings.expired_post == "reevaluate",
@@ -168,9 +168,9 @@ class Campaign(Section):
     events: tuple[EventEntry, ...] = Field((), description="What may happen to its leads later. Ids differ.")
     offers: tuple[OfferEntry, ...] = Field((), description="What consumers of its sold leads are shown. Ids differ.")
 
-    def after_the_sale(self, around: Surroundings, readings: Readings) -> model.Terms:
+    def after_the_sale(self, around: Surroundings, readings: Readings) -> agreed.Terms:
         """Return what holds for requests about leads that were sold, whoever sent them."""
-        return model.Terms(
+        return agreed.Terms(
             platform=PLATFORM,
             source_id=ORGANIC,
             campaign_id=around.named(self.id),
@@ -209,7 +209,7 @@ class PingtreeSection(PlatformSection):
     def _doors(self, sources: Iterable[Source], around: Surroundings) -> dict[str, Source]:
         """Return whom a token, a campaign's id and the account's id stand for."""
         doors = {door: source for source in sources for door in _token_doors(source)}
-        everything: dict[str, model.Terms] = {}
+        everything: dict[str, agreed.Terms] = {}
         for campaign in self.campaigns:
             name = around.named(campaign.id)
             everything[name] = campaign.after_the_sale(around, self.readings)
@@ -282,7 +282,7 @@ def _token_doors(source: Source) -> Iterator[str]:
     yield from (bearer_door(old.credential) for old in source.retired)
 
 
-def _organic(name: str, tokens: dict[str, str], terms: dict[str, model.Terms]) -> Source:
+def _organic(name: str, tokens: dict[str, str], terms: dict[str, agreed.Terms]) -> Source:
     """Return the built-in source of whatever names no source."""
     return Source(ORGANIC, name, name, tokens, terms)
 

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from simulator.contract.model import Row
 from simulator.platforms.pingtree.asking import STATUSES
-from simulator.routing.model import Decision, KeptLead, Offer, Reason
+from simulator.routing.agreed import Offer
+from simulator.routing.decision import Decision, KeptLead, Reason
 
 BASE_URL = "https://api.pingtree.com"
 OPERATIONS = frozenset({"fetch", "list", "event", "global_event", "clicks", "click"})

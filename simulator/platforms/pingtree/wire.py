@@ -13,7 +13,7 @@ from simulator.contract.model import Rendered, Row
 from simulator.contract.people import lifted
 from simulator.platforms.pingtree import telling
 from simulator.platforms.pingtree.readings import Readings
-from simulator.routing.model import Decision, Lead, Reason
+from simulator.routing.decision import Decision, Lead, Reason
 
 # leadStatus -> (message, data.message). The ping's are printed in seed:001, the others are ours.
 _SUCCESSES = {

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from simulator.explaining import ACCEPTED, TOOK_IT
-from simulator.routing.model import Reason
+from simulator.routing.decision import Reason
 
 MOST_PLACES = 60
 LATENCIES = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)  # milliseconds
