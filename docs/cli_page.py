@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 from schema_words import code, table
 
-from simulator import cli
+from simulator import cli, leaving
 
 _INTRO = """\
 # Command line
@@ -23,11 +23,11 @@ Every command, option and environment variable. This page is generated from the 
 
 _EXIT_CODES = {
     0: "Fine. Also `up`, `serve` and `buyers` when Ctrl-C or SIGTERM stopped them.",
-    cli.FAILED: "Checks failed.",
-    cli.USAGE: "Wrong usage, or a wrong sandbox or personas file: every error is listed with its line and key.",
-    cli.CANNOT_START: "Cannot start: port taken, database not writable or in use, mock buyers gone.",
-    cli.UNREACHABLE: "Nothing answers at the target's address.",
-    cli.NOTHING_RAN: "Nothing ran: an empty run is a failure.",
+    leaving.FAILED: "Checks failed.",
+    leaving.USAGE: "Wrong usage, or a wrong sandbox or personas file: every error is listed with its line and key.",
+    leaving.CANNOT_START: "Cannot start: port taken, database not writable or in use, mock buyers gone.",
+    leaving.UNREACHABLE: "Nothing answers at the target's address.",
+    leaving.NOTHING_RAN: "Nothing ran: an empty run is a failure.",
 }
 
 

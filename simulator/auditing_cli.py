@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from simulator import scorecard
+from simulator.leaving import FAILED, NOTHING_RAN, UNREACHABLE, USAGE, fail
 
 # `requests` is imported where it is used: no other command should wait for it.
 # ruff: noqa: PLC0415
 
-FAILED, USAGE, UNREACHABLE, NOTHING_RAN = 1, 2, 4, 5
 TIMEOUT = 60  # seconds
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -73,7 +73,7 @@ def _end(card: Mapping[str, Any], failures: Sequence[str]) -> None:
     if failures:
         raise SystemExit(FAILED)
     if not card["requests"]:
-        _leave(NOTHING_RAN, f"tenant {card['tenant']} got no request, so nothing was graded")
+        fail(NOTHING_RAN, f"tenant {card['tenant']} got no request, so nothing was graded")
 
 
 def _write(file: Path | None, text: str) -> None:
@@ -82,7 +82,7 @@ def _write(file: Path | None, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        _leave(USAGE, f"cannot write {file}: {error.strerror}")
+        fail(USAGE, f"cannot write {file}: {error.strerror}")
 
 
 def _fetched(url: str, control_token: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,12 +96,7 @@ def _fetched(url: str, control_token: str, wanted: Mapping[str, Any]) -> dict[st
             answer = session.get(f"{url.rstrip('/')}/__sandbox/audit", params=wanted, timeout=TIMEOUT)
             found = answer.json()
         except (requests.RequestException, ValueError):
-            _leave(UNREACHABLE, f"no sandbox answers at {url}; start one with `leadsandbox up`")
+            fail(UNREACHABLE, f"no sandbox answers at {url}; start one with `leadsandbox up`")
     if answer.status_code >= 400:
-        _leave(USAGE if answer.status_code < 500 else FAILED, str(found.get("detail", found)))
+        fail(USAGE if answer.status_code < 500 else FAILED, str(found.get("detail", found)))
     return dict(found)
-
-
-def _leave(code: int, said: str) -> NoReturn:
-    click.echo(f"leadsandbox: {said}", err=True)
-    raise SystemExit(code)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import click
 
 from simulator.explaining import line
+from simulator.leaving import FAILED, UNREACHABLE, USAGE, fail
 
 if TYPE_CHECKING:
     import requests
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 # `requests` is imported where it is used: no other command should wait for it.
 # ruff: noqa: PLC0415
 
-FAILED, USAGE, UNREACHABLE = 1, 2, 4
 TIMEOUT = 30  # seconds
 
 _Events = Iterator[tuple[str, dict[str, Any]]]
@@ -100,7 +100,7 @@ class _Sandbox:
         except ValueError:
             self._leave_unreachable()
         if answer.status_code >= 400:
-            _leave(USAGE if answer.status_code < 500 else FAILED, str(found.get("detail", found)))
+            fail(USAGE if answer.status_code < 500 else FAILED, str(found.get("detail", found)))
         return dict(found)
 
     def _ask(self, path: str, parameters: Mapping[str, Any], *, stream: bool = False) -> requests.Response:
@@ -110,14 +110,14 @@ class _Sandbox:
             self._leave_unreachable()
 
     def _leave_unreachable(self) -> NoReturn:
-        _leave(UNREACHABLE, f"no sandbox answers at {self._url}; start one with `leadsandbox up`")
+        fail(UNREACHABLE, f"no sandbox answers at {self._url}; start one with `leadsandbox up`")
 
     @contextmanager
     def events(self, tenant: str) -> Iterator[_Events]:
         """Listen; what happens between this and the first read waits. The heartbeat keeps the timeout away."""
         answer = self._ask("events", {"tenant": tenant, "kinds": "request"}, stream=True)
         if answer.status_code >= 400:
-            _leave(USAGE if answer.status_code < 500 else FAILED, str(answer.json().get("detail", "")))
+            fail(USAGE if answer.status_code < 500 else FAILED, str(answer.json().get("detail", "")))
         with answer:
             yield self._events(answer)
 
@@ -130,7 +130,7 @@ class _Sandbox:
                 elif text.startswith("data: "):
                     yield kind, json.loads(text.removeprefix("data: "))
         except self._failure:
-            _leave(UNREACHABLE, f"the sandbox at {self._url} stopped answering")
+            fail(UNREACHABLE, f"the sandbox at {self._url} stopped answering")
 
 
 def _new(events: _Events, newest: str, wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -158,8 +158,3 @@ def _matches(entry: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 def _show(entry: Mapping[str, Any], *, as_json: bool) -> None:
     click.echo(json.dumps(entry) if as_json else line(entry))
-
-
-def _leave(code: int, said: str) -> NoReturn:
-    click.echo(f"leadsandbox: {said}", err=True)
-    raise SystemExit(code)

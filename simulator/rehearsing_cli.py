@@ -6,11 +6,12 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from simulator import scorecard
+from simulator.leaving import CANNOT_START, FAILED, NOTHING_RAN, UNREACHABLE, USAGE, fail
 
 if TYPE_CHECKING:
     from simulator.rehearsal import Run, Situation
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 # What a rehearsal needs is imported where it is used: no other command should wait for it.
 # ruff: noqa: PLC0415
 
-FAILED, USAGE, CANNOT_START, UNREACHABLE, NOTHING_RAN = 1, 2, 3, 4, 5
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -77,9 +77,9 @@ def rehearse(
         with _server(url, control_token, config) as server:
             runs = list(runs_of(server, Command(command, timeout), chosen, Terms(slow, severity), _announce))
     except SandboxError as error:
-        _leave({0: UNREACHABLE, 400: USAGE}.get(error.status, FAILED), str(error))
+        fail({0: UNREACHABLE, 400: USAGE}.get(error.status, FAILED), str(error))
     except OSError as error:
-        _leave(USAGE, f"cannot run {command[0]}: {error.strerror}")
+        fail(USAGE, f"cannot run {command[0]}: {error.strerror}")
     _report(runs, fail_on, required, junit, json_file)
 
 
@@ -105,7 +105,7 @@ def _server(url: str | None, control_token: str, config: Path | None) -> Iterato
         with started(*(["--config", str(config)] if config else [])) as server:
             yield server
     except StartError as error:
-        _leave(CANNOT_START, str(error))
+        fail(CANNOT_START, str(error))
 
 
 def _announce(situation: Situation) -> None:
@@ -151,9 +151,4 @@ def _write(file: Path | None, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        _leave(USAGE, f"cannot write {file}: {error.strerror}")
-
-
-def _leave(code: int, said: str) -> NoReturn:
-    click.echo(f"leadsandbox: {said}", err=True)
-    raise SystemExit(code)
+        fail(USAGE, f"cannot write {file}: {error.strerror}")

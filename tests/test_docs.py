@@ -16,7 +16,7 @@ import click
 import pytest
 import requests
 
-from simulator import cli
+from simulator import cli, leaving
 from simulator.configuration import sandboxes
 from simulator.configuration.model import Sandbox
 from simulator.platforms import CONTRACTS
@@ -185,7 +185,7 @@ def test_every_environment_variable_that_the_code_names_is_in_the_page() -> None
 
 
 def test_every_exit_code_is_in_the_page() -> None:
-    codes = {0, cli.FAILED, cli.USAGE, cli.CANNOT_START, cli.UNREACHABLE, cli.NOTHING_RAN}
+    codes = {0, leaving.FAILED, leaving.USAGE, leaving.CANNOT_START, leaving.UNREACHABLE, leaving.NOTHING_RAN}
     _, _, section = text_of(DOCS / "cli.md").partition("## Exit codes")
     assert {int(number) for number in re.findall(r"^\| (\d) \|", section, re.MULTILINE)} == codes
 

@@ -137,7 +137,8 @@ class Relay:
             self._patience.unstuck(client)
 
     def _accept_on(self) -> None:
-        if not self._accepts and not self.stopping:
+        is_closed = self._listening.fileno() < 0  # at the end, while the last connections open and close
+        if not (self._accepts or self.stopping or is_closed):
             self._accepts = True
             self._loop.add_reader(self._listening.fileno(), self._accept)
 
