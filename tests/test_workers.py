@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -141,14 +142,21 @@ def test_a_simulator_alone_starts_without_mock_buyers() -> None:
         assert started.control("GET", "health")["status"] == "ready"
 
 
-def test_the_folder_of_a_sandbox_that_was_killed_is_cleared_away_by_the_next(tmp_path: Path) -> None:
-    own = environment(TMPDIR=str(tmp_path))
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in whose path a socket has room: pytest's own may be too long, and another would be taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_the_folder_of_a_sandbox_that_was_killed_is_cleared_away_by_the_next(short_path: Path) -> None:
+    own = environment(TMPDIR=str(short_path))
     with sandbox("--db", ":memory:", env=own) as killed:
-        [left] = tmp_path.glob("leadsandbox-*")
+        [left] = short_path.glob("leadsandbox-*")
         killed.kill()
     assert left.exists()
     with sandbox("--db", ":memory:", env=own) as first, sandbox("--db", ":memory:", env=own) as second:
         assert not left.exists()
-        assert len(list(tmp_path.glob("leadsandbox-*"))) == 2, "those that are held stay"
+        assert len(list(short_path.glob("leadsandbox-*"))) == 2, "those that are held stay"
         assert first.base_url != second.base_url
-    assert list(tmp_path.glob("leadsandbox-*")) == []
+    assert list(short_path.glob("leadsandbox-*")) == []
