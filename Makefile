@@ -64,8 +64,8 @@ soak: $(READY)  ## Half an hour at half the ceiling: is everything flat?
 screenshots: $(READY)  ## Pictures of the dashboard for the documentation, taken with Chromium
 	@$(BIN)/python -m tests.screenshots docs/images
 
-load: $(READY)  ## Every load scenario, about six minutes
-	@$(BIN)/leadsandbox load all
+load: $(READY)  ## Every load scenario
+	@$(BIN)/leadsandbox load all funnel fleet soak polite stubborn
 
 bench: $(READY)  ## The sandbox beside a bare Flask application and its peers, about eight minutes
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

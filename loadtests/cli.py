@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -26,6 +27,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 # ruff: noqa: PLC0415
 
 
+class _Number(click.FloatRange):
+    """A number within bounds; `nan` is within none, and `inf` no amount."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
 def _options(command: F) -> F:
     options = [
         click.option("--list", "listing", is_flag=True, help="List the scenarios and what each catches."),
@@ -33,11 +44,11 @@ def _options(command: F) -> F:
         click.option("--key", "keys", multiple=True, metavar="KEY[,SUPPLIER[,CAMPAIGN]]",
                      help="Supplier key of the target, repeatable. Default: those that a sandbox tells."),
         click.option("--users", type=click.IntRange(1, 1000), help="Connections. Default: the scenario's own."),
-        click.option("--rate", type=click.FloatRange(0, min_open=True),
+        click.option("--rate", type=_Number(0, min_open=True),
                      help="Scale the plan to this many requests/s at its peak."),
-        click.option("--duration", type=click.FloatRange(0, min_open=True),
+        click.option("--duration", type=_Number(0, min_open=True),
                      help="Scale the plan to this many seconds."),
-        click.option("--accept-rate", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+        click.option("--accept-rate", type=_Number(0, 1), default=1.0, show_default=True,
                      help="Share of Pingtree pings that the buyer of our own sandbox takes."),
         click.option("--scenarios", "book", type=click.Path(exists=True, dir_okay=False, path_type=Path),
                      help="Scenarios, limits and thresholds of your own, as TOML."),
@@ -62,7 +73,7 @@ def _options(command: F) -> F:
         click.option("--attempts", type=click.IntRange(1, 5),
                      help="Times that a scenario runs that shows nothing. Default: 2 on this machine, 1 on any other."),
         click.option("--seed", type=click.IntRange(0, 2**30), help="Send the same leads again."),
-        click.option("--max-rate", type=click.FloatRange(0, min_open=True),
+        click.option("--max-rate", type=_Number(0, min_open=True),
                      help="Most requests/s to allow. Default: 2000 on this machine, 100 on any other."),
         click.option("--i-have-permission", "permission", is_flag=True,
                      help="You may load-test this target, which is not this machine."),

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -86,8 +87,6 @@ def _options(parser: Any) -> None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def _arrange(environment: Environment, runner: Any, **_: Any) -> None:
-    if environment.parsed_options and environment.parsed_options.until_stdin_ends:
-        gevent.spawn(_end_with_stdin)
     if isinstance(runner, WorkerRunner):
         Worker(runner, desks)
     elif environment.parsed_options and environment.parsed_options.plan:
@@ -147,3 +146,7 @@ class Conductor:
         draft = self._out / f"{name}.draft"
         draft.write_text(json.dumps(document), "utf-8")
         draft.replace(self._out / name)
+
+
+if "--until-stdin-ends" in sys.argv:  # now: a worker looks for its master before any event is told
+    gevent.spawn(_end_with_stdin)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -160,6 +160,12 @@ class LimitNumbers(_Section):
     rate: PositiveInt
     burst: PositiveInt
     seconds: PositiveInt
+
+    @model_validator(mode="after")
+    def _burst_is_more(self) -> Self:
+        if self.burst <= self.rate:
+            raise ValueError("burst is requests per second of a burst, so it must be more than rate")
+        return self
 
 
 class Valid(_Section):

@@ -65,6 +65,8 @@ class Watcher:
 
 def chosen(wishes: Wishes, book: Book) -> dict[str, Scenario]:
     """Return the scenarios asked for, scaled. Raises target.TargetError, RefusedError (one is unknown or too much)."""
+    if not wishes.names:
+        raise RefusedError("`all` is every scenario of the law, and this file has none; name one")
     unknown = [name for name in wishes.names if name not in book.scenario]
     if unknown:
         raise RefusedError(f"no scenario is called {', '.join(unknown)}; `leadsandbox load --list` names them all")

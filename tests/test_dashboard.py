@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from simulator.web.conformance import Reports
+from simulator.web.dashboard.sending import again
 from tests.running import Running, sandbox
 from tests.tenant import TIMEOUT, Tenant
 
@@ -183,6 +184,16 @@ def test_the_curl_of_an_empty_page_works_and_is_listed_after_that(tenant: Tenant
     listed = page(tenant, "/__sandbox/")
     assert answer.headers["X-Sandbox-Request-Id"] in listed.source
     assert "Waiting" not in listed.text
+
+
+def test_a_request_is_sent_again_as_it_was_and_curl_reads_nothing_into_it() -> None:
+    sent = {"headers": {"content-type": "application/json"}, "body": "@/etc/hostname", "body_bytes": 14}
+    entry = {"method": "GET", "path": "/api/x?a={b,c}", "request": sent}
+    words = shlex.split(again(entry, "http://127.0.0.1:1").replace("\\\n", " "))
+    assert words[:6] == ["curl", "-g", "--path-as-is", "-X", "GET", "http://127.0.0.1:1/api/x?a={b,c}"]
+    assert words[-2:] == ["--data-raw", "@/etc/hostname"]
+    cut = again({**entry, "request": {**sent, "body_truncated": True, "body_bytes": 20_000}}, "http://127.0.0.1:1")
+    assert cut.startswith("# the body had 20000 bytes, and only its beginning was kept\ncurl ")
 
 
 def test_filters_keep_what_matches_and_say_when_nothing_does(tenant: Tenant) -> None:
@@ -357,6 +368,8 @@ def test_a_form_that_cannot_be_done_says_why_and_keeps_what_was_typed(tenant: Te
     [count] = [item for item in told.of("input") if item.get("name") == "count"]
     assert (trigger["value"], count["value"]) == ("no_such_trigger", "7")
     assert "count must be a whole number, not 'many'" in do(tenant, "arm", trigger="no_bid", count="many").text
+    huge = do(tenant, "arm", trigger="no_bid", count="9" * 30)
+    assert (huge.status, "Nothing was done: a number is too large" in huge.text) == (200, True)
     assert do(tenant, "fly").status == 404
 
 

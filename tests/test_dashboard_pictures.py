@@ -209,7 +209,7 @@ def test_money_is_worded_and_what_is_none_stays(value: Any, says: str) -> None:
 def test_a_curl_quotes_whatever_was_sent(body: str) -> None:
     sent = {"headers": {"authorization": "Bearer eyJh***abcd", "content-length": "5"}, "body": body}
     words = shlex.split(sending.again({"method": "POST", "path": "/p", "request": sent}, "http://h"))
-    assert words[:4] == ["curl", "-X", "POST", "http://h/p"]
+    assert words[:6] == ["curl", "-g", "--path-as-is", "-X", "POST", "http://h/p"]
     assert "authorization: Bearer $TOKEN" in words
     if body:
         assert words[-1] == body

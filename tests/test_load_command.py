@@ -164,6 +164,28 @@ def test_nothing_listening_is_unreachable() -> None:
     assert url in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--rate", "--duration", "--max-rate", "--accept-rate"])
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_number_that_is_no_amount_is_refused(option: str, number: str) -> None:
+    done = CliRunner().invoke(cli.load, ["lookup", option, number])
+    assert (done.exit_code, option in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("book", "said"),
+    [
+        ("[limits.lookup]\nrate = 10\nburst = 10\nseconds = 5\n", "must be more than rate"),
+        ("", "this file has none"),
+    ],
+)
+def test_a_book_that_would_judge_wrongly_or_nothing_is_refused(tmp_path: Path, book: str, said: str) -> None:
+    path = tmp_path / "book.toml"
+    scenario = '[scenario.mine]\ntitle = "t"\nkind = "realistic"\nstreams = [{endpoint = "lookup", key = "a", '
+    path.write_text(book + scenario + "plan = [{rate = 1, seconds = 1}]}]\n")
+    done = CliRunner().invoke(cli.load, ["all", "--scenarios", str(path)])
+    assert (done.exit_code, done.output.count("\n"), said in done.output) == (2, 1, True), done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -131,6 +131,15 @@ def test_a_master_lets_workers_of_other_calls_send(book: str, said: Path, tmp_pa
     assert (figures["processes"], figures["sent"], figures["clock_error_ms"]) == (1, 345, 0.0)
 
 
+def test_a_worker_that_is_ended_before_a_master_comes_leaves_nothing_behind(said: Path) -> None:
+    with loading(said, "--worker", "--master-port", str(free_port())) as worker:
+        wait_until(lambda: any("locust" in command_of(pid) for pid in descendants(worker.pid)), "Locust runs")
+        children = descendants(worker.pid)
+        worker.terminate()
+        worker.wait(60)
+        wait_until(lambda: not alive(children), "Locust is gone")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -38,7 +38,8 @@ def two_simulators() -> Iterator[str]:
 def _simulator(config: Path, limits: Path) -> Iterator[int]:
     port = free_port()
     options = ["--db", ":memory:", "--config", str(config), "--limits-state", str(limits), "--port", str(port)]
-    process = subprocess.Popen([sys.executable, "-m", "simulator", "serve", *options], env=environment())
+    command = [sys.executable, "-m", "simulator", "serve", *options]
+    process = subprocess.Popen(command, env=environment(), stdout=sys.stderr)  # ours says where both are
     try:
         wait_until(lambda: _answers(port), "a simulator that answers")
         yield port

@@ -165,13 +165,16 @@ def _refusal(answer: Mapping[str, Any]) -> str:
 
 def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, Mapping[str, Any]]:
     """Call the control API as any program would, without leaving the process; return status and answer."""
-    body = action.body(typed)
+    try:
+        data = orjson.dumps(body) if (body := action.body(typed)) else b""
+    except TypeError as error:
+        raise ValueError("a number is too large") from error
     headers = [("Authorization", f"Bearer {token}")] if token else []
     builder = EnvironBuilder(
         f"{PREFIX}{action.address(typed)}",
         method=action.method,
         query_string={"tenant": named_tenant()} if action.of_tenant and named_tenant() else None,
-        data=orjson.dumps(body) if body else b"",
+        data=data,
         content_type="application/json",
         headers=headers,
     )

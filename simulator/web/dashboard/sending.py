@@ -18,14 +18,27 @@ _SCHEMES = ("Bearer ", "bearer ", "Token ", "Basic ")
 
 
 def again(entry: Mapping[str, Any], origin: str) -> str:
-    """Return the request as one shell command; `$TOKEN` stands for what is masked in a header."""
+    """Return the request as one shell command; `$TOKEN` stands for what is masked in a header.
+
+    It sends what was recorded and nothing else: what curl would make of brackets, dots and `@` is switched off.
+    A comment says what was not kept of the body.
+    """
     sent = entry["request"]
-    lines = ["curl" if entry["method"] == "GET" else f"curl -X {_quoted(entry['method'])}"]
-    lines[0] += f" {_quoted(origin + entry['path'])}"
+    lines = [f"curl -g --path-as-is -X {_quoted(entry['method'])} {_quoted(origin + entry['path'])}"]
     lines += [f"-H {_header(name, value)}" for name, value in sent["headers"].items() if _is_wanted(name, value)]
     if sent["body"]:
-        lines.append(f"--data-binary {_quoted(sent['body'])}")
-    return " \\\n  ".join(lines)
+        lines.append(f"--data-raw {_quoted(sent['body'])}")
+    command = " \\\n  ".join(lines)
+    lost = _lost(sent)
+    return f"# {lost}\n{command}" if lost else command
+
+
+def _lost(sent: Mapping[str, Any]) -> str:
+    if sent.get("masked"):
+        return "the values of the body were not kept, only its field names"
+    if sent.get("body_truncated"):
+        return f"the body had {sent['body_bytes']} bytes, and only its beginning was kept"
+    return ""
 
 
 def _is_wanted(name: str, value: str) -> bool:

@@ -3,7 +3,18 @@
 const KINDS = ["request", "delivery", "clock", "fault", "reload", "dropped"];
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
-const WORDS = { live: "Live", off: "Not live", wait: "Connecting…", lost: "Connection lost, trying again", full: "Not live: all event streams are taken" };
+const WORDS = { live: "Live", off: "Not live", wait: "Connecting…", lost: "Connection lost, trying again", full: "Not live: all event streams are taken", gone: "Not live: this tenant is gone", out: "Not live: log in again" };
+
+/** Asks why there is no stream; the answer is one of WORDS. */
+async function why() {
+  try {
+    const page = await fetch(location.href);
+    if (page.url.includes("/ui/login")) return "out";
+    return page.status === 404 ? "gone" : "full";
+  } catch {
+    return "lost";
+  }
+}
 
 /** Returns {on(kind, action), onBack(action)}: `onBack` is called when events may have been missed. */
 export function listen(address, sign) {
@@ -11,7 +22,8 @@ export function listen(address, sign) {
   const returns = [];
   let source = null;
   let pause = FIRST_PAUSE;
-  let missed = false;
+  let missed = true; // what came between the page and the first stream
+  let opened = false;
 
   function show(state) {
     if (!sign || sign.dataset.state === state) return;
@@ -21,20 +33,22 @@ export function listen(address, sign) {
 
   function open() {
     if (source || document.hidden) return;
-    show(missed ? "lost" : "wait");
+    show(opened ? "lost" : "wait");
     source = new EventSource(address);
     source.onopen = () => {
       show("live");
       pause = FIRST_PAUSE;
       if (missed) for (const action of returns) action();
       missed = false;
+      opened = true;
     };
     // A browser gives up for good on an answer that is no stream, such as a 503, so the retries are ours.
     source.onerror = () => {
       const refused = source.readyState === EventSource.CLOSED;
       close();
       missed = true;
-      show(refused ? "full" : "lost");
+      if (refused) why().then(show);
+      else show("lost");
       setTimeout(open, pause);
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     };
