@@ -97,6 +97,8 @@ def _fetched(url: str, control_token: str, wanted: Mapping[str, Any]) -> dict[st
             found = answer.json()
         except (requests.RequestException, ValueError):
             fail(UNREACHABLE, f"no sandbox answers at {url}; start one with `leadsandbox up`")
+    if not isinstance(found, dict) or not ("platforms" in found or "detail" in found):
+        fail(UNREACHABLE, f"what answers at {url} is no sandbox")
     if answer.status_code >= 400:
         fail(USAGE if answer.status_code < 500 else FAILED, str(found.get("detail", found)))
     return dict(found)

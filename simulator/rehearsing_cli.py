@@ -77,7 +77,7 @@ def rehearse(
         with _server(url, control_token, config) as server:
             runs = list(runs_of(server, Command(command, timeout), chosen, Terms(slow, severity), _announce))
     except SandboxError as error:
-        fail({0: UNREACHABLE, 400: USAGE}.get(error.status, FAILED), str(error))
+        fail(USAGE if 400 <= error.status < 500 else UNREACHABLE, str(error))
     except OSError as error:
         fail(USAGE, f"cannot run {command[0]}: {error.strerror}")
     _report(runs, fail_on, required, junit, json_file)
@@ -99,7 +99,9 @@ def _server(url: str | None, control_token: str, config: Path | None) -> Iterato
     if url and config:
         raise click.UsageError("--config is for a sandbox that is started; that of --url has its own file")
     if url:
-        yield Server(url, control_token)
+        server = Server(url, control_token)
+        server.check()
+        yield server
         return
     try:
         with started(*(["--config", str(config)] if config else [])) as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -33,15 +34,15 @@ class Calls:
         url = f"{self.base_url}/__sandbox/{path}{_query(parameters)}"
         body = None if document is None else json.dumps(document).encode()
         headers = {**self._headers, "Content-Type": "application/json"}
-        request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310  the caller's own sandbox
         try:
+            request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310  the caller's own sandbox
             with self._opener.open(request, timeout=TIMEOUT) as response:
                 found = response.read()
+            return json.loads(found) if found else None
         except urllib.error.HTTPError as error:
             raise SandboxError(error.code, _detail(error.read())) from None
-        except OSError as error:
-            raise SandboxError(0, f"no sandbox answers at {self.base_url}: {error}") from error
-        return json.loads(found) if found else None
+        except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no URL, or no JSON
+            raise SandboxError(0, f"no sandbox answers at {self.base_url}: {str(error).strip()}") from error
 
 
 def _query(parameters: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from simulator.testing.calls import Calls
+from simulator.testing.calls import Calls, SandboxError
 from simulator.testing.tenant import Tenant
 
 START = 60  # seconds until a started sandbox must have answered
@@ -48,7 +48,14 @@ class Server:
 
     def check(self) -> None:
         """Raise SandboxError when nothing answers, or nothing that is a sandbox."""
-        self._calls.call("GET", "health")
+        try:
+            found = self._calls.call("GET", "health")
+        except SandboxError as error:
+            if error.status == 0:
+                raise
+            found = None
+        if not isinstance(found, dict) or "sandbox_file" not in found:
+            raise SandboxError(0, f"what answers at {self.base_url} is no sandbox")
 
 
 @contextlib.contextmanager
