@@ -15,6 +15,8 @@ from fixtures.leads import fake_leads
 from simulator.store import check
 from tests.running import Client, Running, run, sandbox, wait_until, written
 
+pytestmark = pytest.mark.long
+
 KEY = {"x-api-key": "key_check"}
 TRIGGER = {"X-Sandbox-Trigger": "LD-ING-201-ACCEPTED"}
 IDS = {"flo_supplier_id": "supplier_check"}

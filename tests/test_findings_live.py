@@ -21,6 +21,8 @@ from tests.sandbox import Sandbox
 from tests.tenant import TIMEOUT, Tenant
 from tests.test_duties_http import ATTRIBUTES, NO_BID, PERSON, Client, consent, id_of, name_of, sold
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def tenant(built_in: Sandbox) -> Iterator[Tenant]:

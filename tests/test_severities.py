@@ -17,6 +17,8 @@ from simulator.testing import SandboxError, Server, Tenant
 from tests.running import Running, environment, run, sandbox
 from tests.tenant import TIMEOUT
 
+pytestmark = pytest.mark.long
+
 FILE = """\
 pingtree:
   severities: {D02: fail, D01: off}
