@@ -103,6 +103,18 @@ def test_the_journals_of_two_workers_tell_of_a_source_as_one() -> None:
     assert both.around("req_nobody_1", 1, 1) == []
 
 
+def test_pages_go_on_after_one_more_worker_made_a_journal() -> None:
+    parts = [Journal(max_entries=100), Journal(max_entries=100)]
+    ids = [parts[0].record(label(source="s"), orjson.dumps({"began": n})) for n in range(4)]
+    first = Merged(parts).select(Filter(), 2)
+    joined = Journal(max_entries=100)
+    early = joined.record(label(source="s"), orjson.dumps({"began": 0.5}))
+    joined.record(label(source="s"), orjson.dumps({"began": 9}))
+    second = Merged([*parts, joined]).select(Filter(), 10, first.next)
+    assert [entry["id"] for entry in first.requests] == [ids[3], ids[2]]
+    assert {entry["id"] for entry in second.requests} == {ids[1], ids[0], early}, "and nothing newer than the first page"
+
+
 def test_an_evicted_request_is_gone_and_one_that_never_was_is_unknown() -> None:
     journal = Journal(max_entries=1, max_bytes=10**6)
     first, second = (journal.record(label(), blob()) for _ in range(2))

@@ -105,8 +105,9 @@ class Merged:
             yield from page.requests
 
     def _began(self, places: Mapping[str, str]) -> float:
-        """Return when the oldest of these requests began."""
-        known = [moment for each in places.values() if (moment := self._moment(each)) is not None]
+        """Return when the oldest of the requests at these places began."""
+        shown = (each for each in places.values() if _number(each))
+        known = [moment for each in shown if (moment := self._moment(each)) is not None]
         return min(known, default=_NEVER)
 
     def _moment(self, request_id: str) -> float | None:
