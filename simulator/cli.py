@@ -110,6 +110,7 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
     serves the same at /__sandbox/specs/NAME, with the credentials in force.
     """
     from simulator import posting, specs
+    from simulator.clock import Clock
     from simulator.configuration.loading import ConfigurationError
 
     try:
@@ -122,7 +123,7 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
     wanted = posting.named(specifications, name)
     if not wanted:
         fail(USAGE, f"no source or supplier is called {name!r}; `leadsandbox spec` lists them")
-    click.echo(specs.rendered(wanted, form, url.rstrip("/")))
+    click.echo(specs.rendered(wanted, form, url.rstrip("/"), Clock().now().date().isoformat()))
 
 
 @main.command()
@@ -134,6 +135,8 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
 @click.option("--platform", type=click.Choice(["pingtree", "leaddistro"]), help="Needed for `ping` at Lead Distro AI.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many leads.")
 @click.option("--seed", type=int, help="Make the same leads again.")
+@click.option("--reading-time", type=click.FloatRange(0, 3600), default=2.5, show_default=True,
+              help="Seconds that a consumer has for the text which a ping returned, before the post.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per answer.")
 def send(
     *,
@@ -143,18 +146,20 @@ def send(
     platform: str | None,
     count: int,
     seed: int | None,
+    reading_time: float,
     as_json: bool,
 ) -> None:
     """Send fake leads to a running sandbox and print its answers.
 
-    The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first.
+    The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first, and posts with
+    the evidence of consent once the consumer has had time to read; what is printed has the order of the answers.
     """
     from simulator import sending
 
     if operation not in sending.operations(platform):
         raise click.UsageError(f"{platform} has no operation {operation!r}; leave out --platform, or choose the other")
     try:
-        sender = sending.Sender(url, operation, platform, control_token)
+        sender = sending.Sender(url, operation, platform, control_token, reading_time)
         with _progress(count, quiet=as_json) as step:
             for line in sender.lines(count, seed, as_json=as_json):
                 step()
