@@ -13,7 +13,7 @@ import click
 
 from simulator.auditing_cli import audit
 from simulator.checking_cli import check_state
-from simulator.leaving import UNREACHABLE, USAGE, fail, leave
+from simulator.leaving import UNREACHABLE, USAGE, fail, refuse, stopped, writing
 from simulator.observing_cli import explain, logs
 from simulator.rehearsing_cli import rehearse
 from simulator.serving_cli import serve, serve_supervised, up
@@ -27,7 +27,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
-    """Takes in the commands of the other programs, loaded when they are used."""
+    """Takes in the commands of the other programs, loaded when they are used, and ends each in the same way."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        with writing():
+            return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would call it aborted, and failed
+            stopped()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *(item.name for item in entry_points(group=COMMANDS))})
@@ -59,8 +69,8 @@ def main() -> None:
       leadsandbox check-state     whether what a sandbox stored contradicts itself
 
     \b
-    Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
-    4 target unreachable, 5 nothing ran.
+    Exit codes: 0 fine, 1 checks failed, 2 usage, sandbox file or output that cannot be written,
+    3 cannot start, 4 target unreachable, 5 nothing ran, 130 stopped by Ctrl-C, 141 nobody read on.
     """  # noqa: D301, D401  click reads the backslashes, people a title
 
 
@@ -74,7 +84,7 @@ def check(file: Path) -> None:
     try:
         posting.checked(file)
     except ConfigurationError as error:
-        leave(USAGE, *map(str, error.problems))
+        refuse(error.problems)
     click.echo(f"{file}: fine")
 
 
@@ -116,7 +126,7 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
     try:
         specifications = posting.checked(config)
     except ConfigurationError as error:
-        leave(USAGE, *map(str, error.problems))
+        refuse(error.problems)
     if name is None:
         click.echo(posting.listing(specifications))
         return

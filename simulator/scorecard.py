@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 Document = Mapping[str, Any]
 Link = Callable[[str], str]
-"""Returns where to read more of a request or webhook."""
+"""Returns where to read more of a request or webhook; "" where nobody keeps it."""
 
 FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
@@ -141,8 +141,11 @@ def _legal(text: str) -> str:
 # --- for a browser --------------------------------------------------------------------------------------------
 
 
-def html(card: Document, base_url: str = "") -> str:
-    """Return the scorecard as one page that needs nothing else; its links lead to the sandbox at `base_url`."""
+def html(card: Document, base_url: str | None = "") -> str:
+    """Return the scorecard as one page that needs nothing else.
+
+    Its links lead to the sandbox at `base_url`; None when no sandbox keeps the requests, and the page has no links.
+    """
     link = partial(_address, base_url, card["tenant"])
     title = f"Duties of tenant {escape(card['tenant'])}"
     parts = "".join(_section(platform, link) for platform in card["platforms"].values())
@@ -176,11 +179,18 @@ def _row(duty: Document, link: Link) -> str:
 
 def _item(finding: Document, link: Link) -> str:
     ids = finding["requests"]
-    links = " ".join(f'<a href="{escape(link(one))}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN])
+    links = " ".join(_linked(one, link(one)) for one in ids[:SHOWN])
     more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return f"<li>{escape(finding['detail'])} ({finding['count']})<br>{links}{more}</li>"
 
 
-def _address(base_url: str, tenant: str, name: str) -> str:
+def _linked(name: str, address: str) -> str:
+    shown = f"<code>{escape(name)}</code>"
+    return f'<a href="{escape(address)}">{shown}</a>' if address else shown
+
+
+def _address(base_url: str | None, tenant: str, name: str) -> str:
     """Return where to read more of a request, or of a webhook (`deliveries/7`)."""
+    if base_url is None:
+        return ""
     return f"{base_url}/__sandbox/{name if '/' in name else f'requests/{name}'}?tenant={tenant}"
