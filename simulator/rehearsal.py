@@ -19,7 +19,7 @@ from simulator.platforms import CONTRACTS
 from simulator.routing.decision import Reason
 from simulator.testing import Server
 
-GRACE = 3  # seconds that a command has to end by itself when it is told to
+GRACE = 5  # seconds that a command has to end by itself when it is told to
 EXPIRED = "an expired ping"  # stands for the row by which each vendor words it
 SLOW = "slow"  # goes with the number of milliseconds
 # What a merged scorecard calls a duty that had several outcomes: the first of these.
