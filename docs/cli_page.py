@@ -22,12 +22,15 @@ Every command, option and environment variable. This page is generated from the 
 """
 
 _EXIT_CODES = {
-    0: "Fine. Also `up`, `serve` and `buyers` when Ctrl-C or SIGTERM stopped them.",
+    0: "Fine. Also `up`, `serve`, `buyers` and `logs --follow` when Ctrl-C stopped them, the first three also by SIGTERM.",
     leaving.FAILED: "Checks failed.",
-    leaving.USAGE: "Wrong usage, or a wrong sandbox or personas file: every error is listed with its line and key.",
+    leaving.USAGE: "Wrong usage, a wrong sandbox or personas file (every error is listed with its line and key), or "
+    "output that cannot be written.",
     leaving.CANNOT_START: "Cannot start: port taken, database not writable or in use, mock buyers gone.",
     leaving.UNREACHABLE: "Nothing answers at the target's address.",
     leaving.NOTHING_RAN: "Nothing ran: an empty run is a failure.",
+    leaving.INTERRUPTED: "Stopped by Ctrl-C before it was done; `rehearse` and `load` also by SIGTERM.",
+    leaving.CLOSED: "Nobody read on, as in `leadsandbox spec src_abc123 | head -1`; nothing is said.",
 }
 
 
