@@ -22,7 +22,7 @@ Every command, option and environment variable. This page is generated from the 
 """
 
 _EXIT_CODES = {
-    0: "Fine. Also `up`, `serve`, `buyers` and `logs --follow` when Ctrl-C stopped them, the first three also by SIGTERM.",
+    0: "Fine. Also `logs --follow` when Ctrl-C stopped it, and `up`, `serve` and `buyers` when that or SIGTERM did.",
     leaving.FAILED: "Checks failed.",
     leaving.USAGE: "Wrong usage, a wrong sandbox or personas file (every error is listed with its line and key), or "
     "output that cannot be written.",
