@@ -38,6 +38,15 @@ PLANTED = {
     "retries_400": ("pingtree", "D41", "expired_ping"),
     "ignores_retry_after": ("leaddistro", "D42", "rate_limited"),
 }
+# The kinds of requests that its finding names.
+BLAMED = {
+    "D01": {"ping"},
+    "D10": {"ping", "post"},
+    "D18": {"post"},
+    "D20": {"ping", "post"},
+    "D41": {"post"},
+    "D42": {"ingest"},
+}
 
 
 def rehearse(
@@ -97,10 +106,13 @@ def test_the_careless_client_fails_with_every_planted_mistake_found_once(built_i
     assert duties(card, "warn") == {("pingtree", "D50")}
     said = [line for line in done.stderr.splitlines() if line.startswith("leadsandbox: ")]
     assert sorted(said) == sorted(f"leadsandbox: {platform} {duty}: fail" for platform, duty in planted)
-    [found] = [one for one in card["platforms"]["pingtree"]["duties"] if one["duty"] == "D01"]
-    [finding] = found["findings"]
-    assert set(finding["in"]) == {item.name for item in SITUATIONS}
-    assert {card["log"][name]["operation"] for name in finding["requests"]} == {"ping"}
+    for platform, duty, situation in PLANTED.values():
+        [found] = [one for one in card["platforms"][platform]["duties"] if one["duty"] == duty]
+        [finding] = found["findings"]
+        assert situation in finding["in"]
+        blamed = [card["log"][name] for name in finding["requests"]]
+        assert {one["operation"] for one in blamed} == BLAMED[duty], duty
+        assert {one["situation"] for one in blamed} == set(finding["in"])
 
 
 @pytest.mark.parametrize("mistake", PLANTED)
