@@ -193,7 +193,8 @@ def _word(situation: Situation, contract: Contract, operation: Operation, slow: 
 def merged(runs: Iterable[Run]) -> dict[str, Any]:
     """Return one scorecard of several runs: each duty's worst outcome, each finding once with its situations.
 
-    Beside the audit's keys it has `log`: what each request was, by id, since its tenant is gone.
+    Beside the audit's keys it has `log`: what each request was, by id, since its tenant is gone. `name` is what
+    people call it: its situation, its number in that, its operation and what it was answered.
     """
     told = [run for run in runs if run.card]
     cards = [run.card for run in told]
@@ -205,8 +206,14 @@ def merged(runs: Iterable[Run]) -> dict[str, Any]:
         "evicted": sum(card["evicted"] for card in cards),
         "summary": {outcome: outcomes.count(outcome) for outcome in OUTCOMES if outcome in outcomes},
         "platforms": platforms,
-        "log": {entry["id"]: {**entry, "situation": run.situation.name} for run in told for entry in run.log},
+        "log": {entry["id"]: entry for run in told for entry in _log(run)},
     }
+
+
+def _log(run: Run) -> Iterator[dict[str, Any]]:
+    situation = run.situation.name
+    for number, entry in enumerate(run.log, 1):
+        yield {**entry, "situation": situation, "name": f"{situation}#{number} {entry['operation']} {entry['http']}"}
 
 
 def _platform(name: str, runs: Sequence[Run]) -> dict[str, Any]:

@@ -178,6 +178,8 @@ def test_a_file_that_is_full_in_the_end_loses_no_scorecard(built_in: Sandbox, tm
     assert card["requests"] == 3
     html = page.read_text()
     assert "in the ping:" in html
+    assert "<code>accept#1 ping 201</code>" in html
+    assert "accept#1 ping 201" in done.stdout
     assert "href" not in html  # the tenants of a rehearsal are gone, and their requests with them
 
 
