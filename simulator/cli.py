@@ -175,7 +175,9 @@ def send(
                 step()
                 click.echo(line)
     except sending.UnreachableError as error:
-        fail(UNREACHABLE, f"{error}")
+        fail(UNREACHABLE, str(error))
+    except sending.RefusedError as error:
+        fail(USAGE, str(error))
     click.echo(sender.summary(), err=True)
 
 

@@ -27,6 +27,10 @@ class UnreachableError(Exception):
     """No sandbox answers at the address."""
 
 
+class RefusedError(Exception):
+    """The sandbox tells nobody whom to send as, or has nobody."""
+
+
 def operations(platform: str | None) -> frozenset[str]:
     """Return what can be sent to a platform; to any, without one."""
     found = CONTRACTS.values() if platform is None else [CONTRACTS[platform]]
@@ -34,7 +38,7 @@ def operations(platform: str | None) -> frozenset[str]:
 
 
 class Sender:
-    """One kind of request, with the credentials that the sandbox itself tells."""
+    """One kind of request, as the sandbox tells how to send it. Raises UnreachableError, RefusedError."""
 
     def __init__(self, url: str, operation: str, platform: str | None, control_token: str, reading_time: float) -> None:
         self._platform = platform or ("leaddistro" if operation == "ingest" else "pingtree")
@@ -44,7 +48,7 @@ class Sender:
         self._source = _SOURCES[self._platform](wire, operation, known, reading_time)
 
     def lines(self, count: int, seed: int | None, *, as_json: bool) -> Iterator[str]:
-        """Send the leads one after the other; return a line for each answer."""
+        """Send the leads one after the other; return a line for each answer. Raises UnreachableError."""
         leads = fake_leads(self._platform, count, random.SystemRandom().getrandbits(32) if seed is None else seed)
         for sent, answer in self._source.send(leads):
             body = _body(answer)
@@ -60,7 +64,7 @@ class Sender:
 
 
 class _Wire:
-    """HTTP to one sandbox. Raises UnreachableError."""
+    """HTTP to one sandbox. Raises UnreachableError, RefusedError."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -68,14 +72,26 @@ class _Wire:
         self._session.trust_env = False  # leads go to the sandbox, through no proxy
 
     def first_source(self, platform: str, control_token: str) -> Mapping[str, Any]:
+        told = self._welcome(control_token)
+        try:
+            [sources] = told["platforms"][platform].values()
+        except (LookupError, TypeError, ValueError) as error:
+            raise UnreachableError(f"what answers at {self._url} is no sandbox") from error
+        if not sources:
+            raise RefusedError(f"the sandbox file has nobody at {platform} to send as")
+        found: Mapping[str, Any] = sources[0]
+        return found
+
+    def _welcome(self, control_token: str) -> Any:
         headers = {"Authorization": f"Bearer {control_token}"} if control_token else {}
         try:
-            welcome = self._session.get(f"{self._url}/__sandbox/welcome", headers=headers, timeout=TIMEOUT).json()
-            [sources] = welcome["platforms"][platform].values()
-            found: Mapping[str, Any] = sources[0]
-        except (requests.RequestException, LookupError, ValueError) as error:
+            answer = self._session.get(f"{self._url}/__sandbox/welcome", headers=headers, timeout=TIMEOUT)
+            told = answer.json()
+        except (requests.RequestException, ValueError) as error:
             raise UnreachableError(f"no sandbox answers at {self._url}; start one with `leadsandbox up`") from error
-        return found
+        if answer.status_code >= 400 and isinstance(told, dict) and "detail" in told:
+            raise RefusedError(str(told["detail"]))
+        return told
 
     def post(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> requests.Response:
         try:

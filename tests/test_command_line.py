@@ -273,6 +273,15 @@ def test_send_with_nobody_there_exits_4() -> None:
         assert "leadsandbox up" in says_one_line("send", "ping", "--url", url, code=4)
 
 
+def test_send_says_what_the_sandbox_wants_of_it(tmp_path: Path) -> None:
+    file = written(tmp_path, {"pingtree": {"campaigns": [{"id": "c", "sources": [{"id": "s", "link_id": "l"}]}]}})
+    with sandbox("--db", ":memory:", "--config", file, "--control-token", "right") as guarded:
+        where = ("--url", guarded.base_url, "--control-token")
+        assert "token" in says_one_line("send", "ping", *where, "wrong", code=2)
+        assert "leaddistro" in says_one_line("send", "ingest", *where, "right", code=2)
+        assert run("send", "form", *where, "right").returncode == 0
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
 def test_send_to_what_is_no_address_exits_4(url: str) -> None:
     says_one_line("send", "ping", "--url", url, code=4)
