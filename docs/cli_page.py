@@ -76,12 +76,18 @@ def _kind(option: click.Option) -> str:
         return "switch"
     if isinstance(kind, click.Choice):
         return ", ".join(code(str(choice)) for choice in kind.choices)
-    if isinstance(kind, click.IntRange):
-        return f"{kind.min:,} to {kind.max:,}" if kind.max is not None else f"from {kind.min}"
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        if kind.max is None:
+            return f"{'more than' if kind.min_open else 'from'} {_number(kind.min)}"
+        return f"{_number(kind.min)} to {_number(kind.max)}"
     return "file" if isinstance(kind, click.Path) else kind.name
+
+
+def _number(number: float | None) -> str:
+    return f"{number:,g}" if isinstance(number, float) else f"{number:,}"
 
 
 def _default(option: click.Option) -> str:
     # What click means by "no default" differs between its versions; only texts and numbers are shown.
-    shown = isinstance(option.default, str | int) and not option.is_flag and option.default != ""
+    shown = isinstance(option.default, str | int | float) and not option.is_flag and option.default != ""
     return code(str(option.default)) if shown else ""
