@@ -22,12 +22,15 @@ Every command, option and environment variable. This page is generated from the 
 """
 
 _EXIT_CODES = {
-    0: "Fine. Also `up`, `serve` and `buyers` when Ctrl-C or SIGTERM stopped them.",
+    0: "Fine. Also `logs --follow` when Ctrl-C stopped it, and `up`, `serve` and `buyers` when that or SIGTERM did.",
     leaving.FAILED: "Checks failed.",
-    leaving.USAGE: "Wrong usage, or a wrong sandbox or personas file: every error is listed with its line and key.",
+    leaving.USAGE: "Wrong usage, a wrong sandbox or personas file (every error is listed with its line and key), or "
+    "output that cannot be written.",
     leaving.CANNOT_START: "Cannot start: port taken, database not writable or in use, mock buyers gone.",
     leaving.UNREACHABLE: "Nothing answers at the target's address.",
     leaving.NOTHING_RAN: "Nothing ran: an empty run is a failure.",
+    leaving.INTERRUPTED: "Stopped by Ctrl-C before it was done; `rehearse` and `load` also by SIGTERM.",
+    leaving.CLOSED: "Nobody read on, as in `leadsandbox spec src_abc123 | head -1`; nothing is said.",
 }
 
 
@@ -73,12 +76,18 @@ def _kind(option: click.Option) -> str:
         return "switch"
     if isinstance(kind, click.Choice):
         return ", ".join(code(str(choice)) for choice in kind.choices)
-    if isinstance(kind, click.IntRange):
-        return f"{kind.min:,} to {kind.max:,}" if kind.max is not None else f"from {kind.min}"
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        if kind.max is None:
+            return f"{'more than' if kind.min_open else 'from'} {_number(kind.min)}"
+        return f"{_number(kind.min)} to {_number(kind.max)}"
     return "file" if isinstance(kind, click.Path) else kind.name
+
+
+def _number(number: float | None) -> str:
+    return f"{number:,g}" if isinstance(number, float) else f"{number:,}"
 
 
 def _default(option: click.Option) -> str:
     # What click means by "no default" differs between its versions; only texts and numbers are shown.
-    shown = isinstance(option.default, str | int) and not option.is_flag and option.default != ""
+    shown = isinstance(option.default, str | int | float) and not option.is_flag and option.default != ""
     return code(str(option.default)) if shown else ""

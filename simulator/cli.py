@@ -13,7 +13,7 @@ import click
 
 from simulator.auditing_cli import audit
 from simulator.checking_cli import check_state
-from simulator.leaving import UNREACHABLE, USAGE, fail, leave
+from simulator.leaving import UNREACHABLE, USAGE, fail, refuse, stopped, writing
 from simulator.observing_cli import explain, logs
 from simulator.rehearsing_cli import rehearse
 from simulator.serving_cli import serve, serve_supervised, up
@@ -27,7 +27,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
-    """Takes in the commands of the other programs, loaded when they are used."""
+    """Takes in the commands of the other programs, loaded when they are used, and ends each in the same way."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        with writing():
+            return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would call it aborted, and failed
+            stopped()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *(item.name for item in entry_points(group=COMMANDS))})
@@ -59,8 +69,8 @@ def main() -> None:
       leadsandbox check-state     whether what a sandbox stored contradicts itself
 
     \b
-    Exit codes: 0 fine, 1 checks failed, 2 usage or sandbox file, 3 cannot start,
-    4 target unreachable, 5 nothing ran.
+    Exit codes: 0 fine, 1 checks failed, 2 usage, sandbox file or output that cannot be written,
+    3 cannot start, 4 target unreachable, 5 nothing ran, 130 stopped by Ctrl-C, 141 nobody read on.
     """  # noqa: D301, D401  click reads the backslashes, people a title
 
 
@@ -74,7 +84,7 @@ def check(file: Path) -> None:
     try:
         posting.checked(file)
     except ConfigurationError as error:
-        leave(USAGE, *map(str, error.problems))
+        refuse(error.problems)
     click.echo(f"{file}: fine")
 
 
@@ -110,19 +120,20 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
     serves the same at /__sandbox/specs/NAME, with the credentials in force.
     """
     from simulator import posting, specs
+    from simulator.clock import Clock
     from simulator.configuration.loading import ConfigurationError
 
     try:
         specifications = posting.checked(config)
     except ConfigurationError as error:
-        leave(USAGE, *map(str, error.problems))
+        refuse(error.problems)
     if name is None:
         click.echo(posting.listing(specifications))
         return
     wanted = posting.named(specifications, name)
     if not wanted:
         fail(USAGE, f"no source or supplier is called {name!r}; `leadsandbox spec` lists them")
-    click.echo(specs.rendered(wanted, form, url.rstrip("/")))
+    click.echo(specs.rendered(wanted, form, url.rstrip("/"), Clock().now().date().isoformat()))
 
 
 @main.command()
@@ -134,6 +145,8 @@ def spec(*, name: str | None, config: Path | None, form: str, url: str) -> None:
 @click.option("--platform", type=click.Choice(["pingtree", "leaddistro"]), help="Needed for `ping` at Lead Distro AI.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="How many leads.")
 @click.option("--seed", type=int, help="Make the same leads again.")
+@click.option("--reading-time", type=click.FloatRange(0, 3600), default=2.5, show_default=True,
+              help="Seconds that a consumer has for the text which a ping returned, before the post.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per answer.")
 def send(
     *,
@@ -143,24 +156,28 @@ def send(
     platform: str | None,
     count: int,
     seed: int | None,
+    reading_time: float,
     as_json: bool,
 ) -> None:
     """Send fake leads to a running sandbox and print its answers.
 
-    The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first.
+    The leads use only reserved phone numbers (555-01xx) and example domains. `post` pings first, and posts with
+    the evidence of consent once the consumer has had time to read; what is printed has the order of the answers.
     """
     from simulator import sending
 
     if operation not in sending.operations(platform):
         raise click.UsageError(f"{platform} has no operation {operation!r}; leave out --platform, or choose the other")
     try:
-        sender = sending.Sender(url, operation, platform, control_token)
+        sender = sending.Sender(url, operation, platform, control_token, reading_time)
         with _progress(count, quiet=as_json) as step:
             for line in sender.lines(count, seed, as_json=as_json):
                 step()
                 click.echo(line)
     except sending.UnreachableError as error:
-        fail(UNREACHABLE, f"{error}")
+        fail(UNREACHABLE, str(error))
+    except sending.RefusedError as error:
+        fail(USAGE, str(error))
     click.echo(sender.summary(), err=True)
 
 

@@ -59,7 +59,7 @@ def logs(url: str, control_token: str, tenant: str, *, follow: bool, as_json: bo
     # Listening begins before the list is asked for, so that nothing falls between the two.
     listening: AbstractContextManager[_Events] = sandbox.events(tenant) if follow else nullcontext(iter(()))
     with listening as events:
-        page = sandbox.get("requests", asked)
+        page = sandbox.get("requests", asked, "requests")
         for entry in reversed(page["requests"]):
             _show(entry, as_json=as_json)
         newest = page["requests"][0]["id"] if page["requests"] else ""
@@ -76,7 +76,7 @@ def explain(request_id: str, url: str, control_token: str, *, as_json: bool) -> 
 
     ID is the X-Sandbox-Request-Id of the answer; `leadsandbox logs --json` lists them.
     """
-    found = _Sandbox(url, control_token).get(f"requests/{quote(request_id, safe='')}", {})
+    found = _Sandbox(url, control_token).get(f"requests/{quote(request_id, safe='')}", {}, "text")
     click.echo(json.dumps(found) if as_json else found["text"])
 
 
@@ -93,15 +93,27 @@ class _Sandbox:
         if control_token:
             self._session.headers["Authorization"] = f"Bearer {control_token}"
 
-    def get(self, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def get(self, path: str, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """Return the document at a path, which has at least this key."""
         answer = self._ask(path, parameters)
+        self._raise_for(answer)
         try:
             found = answer.json()
         except ValueError:
             self._leave_unreachable()
-        if answer.status_code >= 400:
-            fail(USAGE if answer.status_code < 500 else FAILED, str(found.get("detail", found)))
-        return dict(found)
+        if not isinstance(found, dict) or key not in found:
+            self._leave_no_sandbox()
+        return found
+
+    def _raise_for(self, answer: requests.Response) -> None:
+        """End the command when the sandbox refuses, or what answers is none."""
+        if answer.status_code < 400:
+            return
+        try:
+            detail = answer.json()["detail"]
+        except (LookupError, TypeError, ValueError):
+            self._leave_no_sandbox()
+        fail(USAGE if answer.status_code < 500 else FAILED, str(detail))
 
     def _ask(self, path: str, parameters: Mapping[str, Any], *, stream: bool = False) -> requests.Response:
         try:
@@ -112,12 +124,14 @@ class _Sandbox:
     def _leave_unreachable(self) -> NoReturn:
         fail(UNREACHABLE, f"no sandbox answers at {self._url}; start one with `leadsandbox up`")
 
+    def _leave_no_sandbox(self) -> NoReturn:
+        fail(UNREACHABLE, f"what answers at {self._url} is no sandbox")
+
     @contextmanager
     def events(self, tenant: str) -> Iterator[_Events]:
         """Listen; what happens between this and the first read waits. The heartbeat keeps the timeout away."""
         answer = self._ask("events", {"tenant": tenant, "kinds": "request"}, stream=True)
-        if answer.status_code >= 400:
-            fail(USAGE if answer.status_code < 500 else FAILED, str(answer.json().get("detail", "")))
+        self._raise_for(answer)
         with answer:
             yield self._events(answer)
 

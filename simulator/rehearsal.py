@@ -19,6 +19,7 @@ from simulator.platforms import CONTRACTS
 from simulator.routing.decision import Reason
 from simulator.testing import Server
 
+GRACE = 5  # seconds that a command has to end by itself when it is told to
 EXPIRED = "an expired ping"  # stands for the row by which each vendor words it
 SLOW = "slow"  # goes with the number of milliseconds
 # What a merged scorecard calls a duty that had several outcomes: the first of these.
@@ -89,6 +90,10 @@ class Terms:
     severity: Sequence[str] = ()
 
 
+class CommandError(Exception):
+    """The integrator's command cannot be run; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """The integrator's command, and how many seconds one run of it may take."""
@@ -97,19 +102,35 @@ class Command:
     timeout: float
 
     def run(self, environment: Mapping[str, str]) -> int | None:
-        """Run it, its output on stderr; return its exit code, None when it took too long. Raises OSError."""
-        process = subprocess.Popen(  # noqa: S603  the command that the user gave  # nosec B603
-            self.words, env={**os.environ, **environment}, stdout=2, start_new_session=True
-        )
+        """Run it, its output on stderr; return its exit code, None when it took too long. Raises CommandError.
+
+        Whatever ends the run ends all that the command has started: a test runner's workers would go on sending.
+        """
+        try:
+            process = subprocess.Popen(  # noqa: S603  the command that the user gave  # nosec B603
+                self.words, env={**os.environ, **environment}, stdout=2, start_new_session=True
+            )
+        except OSError as error:
+            raise CommandError(f"cannot run {self.words[0]}: {error.strerror}") from None
         try:
             return process.wait(self.timeout)
         except subprocess.TimeoutExpired:
             return None
         finally:
-            # With all that it has started: a test runner's workers would go on sending. A session has its leader's id.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its session, which has its leader's id; it may clean up if it still runs."""
+    try:
+        if process.poll() is None:
+            with contextlib.suppress(PermissionError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(GRACE)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def rehearse(
@@ -118,10 +139,8 @@ def rehearse(
     """Run the command once in each situation; ACCEPT is always the first, and the only one if it sends nothing.
 
     `tell` is called before each run.
-    Raises SandboxError, and OSError when the command cannot be run.
+    Raises SandboxError, CommandError.
     """
-    if terms.severity:
-        server.tenant().audit(severity=terms.severity)  # a wrong one is refused before anything is run
     tell(ACCEPT)
     first = _run(server, command, ACCEPT, {}, terms)
     used = frozenset((entry["platform"], entry["operation"]) for entry in first.log)
@@ -174,7 +193,8 @@ def _word(situation: Situation, contract: Contract, operation: Operation, slow: 
 def merged(runs: Iterable[Run]) -> dict[str, Any]:
     """Return one scorecard of several runs: each duty's worst outcome, each finding once with its situations.
 
-    Beside the audit's keys it has `log`: what each request was, by id, since its tenant is gone.
+    Beside the audit's keys it has `log`: what each request was, by id, since its tenant is gone. `name` is what
+    people call it: its situation, its number in that, its operation and what it was answered.
     """
     told = [run for run in runs if run.card]
     cards = [run.card for run in told]
@@ -186,8 +206,14 @@ def merged(runs: Iterable[Run]) -> dict[str, Any]:
         "evicted": sum(card["evicted"] for card in cards),
         "summary": {outcome: outcomes.count(outcome) for outcome in OUTCOMES if outcome in outcomes},
         "platforms": platforms,
-        "log": {entry["id"]: {**entry, "situation": run.situation.name} for run in told for entry in run.log},
+        "log": {entry["id"]: entry for run in told for entry in _log(run)},
     }
+
+
+def _log(run: Run) -> Iterator[dict[str, Any]]:
+    situation = run.situation.name
+    for number, entry in enumerate(run.log, 1):
+        yield {**entry, "situation": situation, "name": f"{situation}#{number} {entry['operation']} {entry['http']}"}
 
 
 def _platform(name: str, runs: Sequence[Run]) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from simulator import scorecard
-from simulator.leaving import CANNOT_START, FAILED, NOTHING_RAN, UNREACHABLE, USAGE, fail
+from simulator.leaving import CANNOT_START, FAILED, NOTHING_RAN, UNREACHABLE, USAGE, fail, leave, stopped
+from simulator.reporting import Report, graded
 
 if TYPE_CHECKING:
     from simulator.rehearsal import Run, Situation
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--url", envvar="LEADSANDBOX_URL", show_envvar=True,
               help="Base URL of a running sandbox. Default: one is started.")  # fmt: skip
 @click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
@@ -36,13 +34,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
               help="Seconds that one run may take.")  # fmt: skip
 @click.option("--slow", type=click.IntRange(1, 60_000), default=4000, show_default=True,
               help="Milliseconds that the slow auction takes.")  # fmt: skip
-@click.option("--fail-on", type=click.Choice(["fail", "warn"]), default="fail", show_default=True,
-              help="The least severe outcome that fails.")  # fmt: skip
-@click.option("--require", default="", metavar="D10,D42", help="Duties that must have been seen; not seen fails.")
-@click.option("--severity", multiple=True, metavar="D05:off",
-              help="Another severity of a duty: fail, warn, info or off. May be given again.")  # fmt: skip
-@click.option("--junit", type=_FILE, help="Write the scorecard as JUnit XML to this file.")
-@click.option("--json", "json_file", type=_FILE, help="Write the scorecard as JSON to this file.")
+@graded
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def rehearse(
     *,
@@ -52,12 +44,8 @@ def rehearse(
     names: tuple[str, ...],
     timeout: float,
     slow: int,
-    fail_on: str,
-    require: str,
-    severity: tuple[str, ...],
-    junit: Path | None,
-    json_file: Path | None,
     command: tuple[str, ...],
+    **wanted: Any,
 ) -> None:
     """Run COMMAND, which sends leads, through every situation that a platform may put it in, and grade what it sent.
 
@@ -68,19 +56,30 @@ def rehearse(
     Fails when a duty is broken, when the run that should be accepted exits with another code than 0, or when a run
     takes too long. COMMAND's output goes to stderr, the scorecard to stdout.
     """
-    from simulator.rehearsal import Command, Terms
+    from simulator.rehearsal import Command, CommandError, Terms
     from simulator.rehearsal import rehearse as runs_of
+    from simulator.supervisor import signals_as_interrupts
     from simulator.testing import SandboxError
 
-    chosen, required = _chosen(names), [name.strip() for name in require.split(",") if name.strip()]
+    chosen, report = _chosen(names), Report(**wanted)
+    _find(command[0])
     try:
-        with _server(url, control_token, config) as server:
-            runs = list(runs_of(server, Command(command, timeout), chosen, Terms(slow, severity), _announce))
+        with signals_as_interrupts(), _server(url, control_token, config) as server:
+            terms = Terms(slow, report.severity)
+            runs = list(runs_of(server, Command(command, timeout), chosen, terms, _announce))
     except SandboxError as error:
         fail(USAGE if 400 <= error.status < 500 else UNREACHABLE, str(error))
-    except OSError as error:
-        fail(USAGE, f"cannot run {command[0]}: {error.strerror}")
-    _report(runs, fail_on, required, junit, json_file)
+    except CommandError as error:
+        fail(USAGE, str(error))
+    except KeyboardInterrupt:
+        stopped("stopped; a rehearsal that was not ended has no scorecard")
+    _report(runs, report)
+
+
+def _find(name: str) -> None:
+    """End when there is no such command, before a sandbox is started for it."""
+    if shutil.which(name) is None:
+        fail(USAGE, f"cannot run {name}: there is no such program, or it may not be executed")
 
 
 def _chosen(names: Sequence[str]) -> list[Situation]:
@@ -107,31 +106,29 @@ def _server(url: str | None, control_token: str, config: Path | None) -> Iterato
         with started(*(["--config", str(config)] if config else [])) as server:
             yield server
     except StartError as error:
-        fail(CANNOT_START, str(error))
+        leave(USAGE if error.code == USAGE else CANNOT_START, *str(error).splitlines())
 
 
 def _announce(situation: Situation) -> None:
     click.echo(f"--- {situation.name}: {situation.meaning}", err=True)
 
 
-def _report(
-    runs: Sequence[Run], fail_on: str, required: Sequence[str], junit: Path | None, json_file: Path | None
-) -> None:
+def _report(runs: Sequence[Run], report: Report) -> None:
     from simulator.rehearsal import merged
 
     card = merged(runs)
-    # Shown before any file is written: one that cannot be written should not lose what took minutes.
-    for line in [*map(_line, runs), "", *scorecard.lines(card)]:
-        click.echo(line)
-    failures = [*_troubles(runs), *(scorecard.failures(card, fail_on, required) if card["requests"] else ())]
+    failures = [*_troubles(runs), *(report.failures(card) if card["requests"] else ())]
     if not card["requests"]:
         failures.append("the command sent nothing to the sandbox; does it read LEADSANDBOX_URL?")
-    for line in failures:
+    faults = report.write(card, None)  # before it is shown: who reads it may hang up. The tenants are gone
+    for line in [*map(_line, runs), "", *scorecard.lines(card)]:
+        click.echo(line)
+    for line in [*failures, *faults]:
         click.echo(f"leadsandbox: {line}", err=True)
-    _write(junit, scorecard.junit(card, fail_on, required))
-    _write(json_file, json.dumps(card, indent=2) + "\n")
+    if faults:
+        leave(USAGE)
     if failures:
-        raise SystemExit(FAILED if card["requests"] else NOTHING_RAN)
+        leave(FAILED if card["requests"] else NOTHING_RAN)
 
 
 def _line(run: Run) -> str:
@@ -145,12 +142,3 @@ def _troubles(runs: Sequence[Run]) -> Iterator[str]:
     if runs[0].code:
         yield f"the command exits with {runs[0].code} though every lead is accepted"
     yield from (f"{run.situation.name}: the command took too long" for run in runs if run.code is None)
-
-
-def _write(file: Path | None, text: str) -> None:
-    if file is None:
-        return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(USAGE, f"cannot write {file}: {error.strerror}")

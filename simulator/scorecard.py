@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 Document = Mapping[str, Any]
 Link = Callable[[str], str]
-"""Returns where to read more of a request or webhook."""
+"""Returns the HTML that names a request or webhook and leads to more of it."""
 
 FAILING = {"fail": ("fail",), "warn": ("fail", "warn")}
 NOT_SEEN = "not seen"
@@ -69,30 +69,36 @@ def lines(card: Document) -> Iterator[str]:
             yield f"{platform['title']}: no request, so nothing was seen"
             continue
         yield f"{platform['title']}: {platform['requests']} requests"
-        yield from (line for duty in platform["duties"] for line in _lines_of(duty))
+        yield from (line for duty in platform["duties"] for line in _lines_of(duty, card))
         unseen = [duty["duty"] for duty in platform["duties"] if duty["outcome"] == NOT_SEEN]
         yield f"  not seen  {' '.join(unseen)}"
     yield ""
     yield ", ".join(f"{count} {outcome}" for outcome, count in card["summary"].items())
 
 
-def _lines_of(duty: Document) -> Iterator[str]:
+def _lines_of(duty: Document, card: Document) -> Iterator[str]:
     if duty["outcome"] in {NOT_SEEN, "off"}:
         return
     yield f"  {duty['outcome']:<8}  {duty['duty']}  {duty['rule']}"
     for finding in duty["findings"]:
         times = f" ({finding['count']} times)" if finding["count"] > 1 else ""
         yield f"            {finding['detail']}{times}"
-        yield f"              {_ids(finding)}"
+        yield f"              {_requests(finding, card)}"
     if duty["findings"]:
         yield f"            do: {duty['advice']}"
         yield f"            {duty['basis']}: {'; '.join(duty['source'])}"
 
 
-def _ids(finding: Document) -> str:
+def _requests(finding: Document, card: Document) -> str:
     ids = finding["requests"]
     more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return " ".join(ids[:SHOWN]) + more
+    return (", " if "log" in card else " ").join(_name(one, card) for one in ids[:SHOWN]) + more
+
+
+def _name(request_id: str, card: Document) -> str:
+    """Return the id, by which a sandbox knows more; where none keeps the request, what it was."""
+    entry = card.get("log", {}).get(request_id)
+    return str(entry["name"]) if entry else request_id
 
 
 # --- for CI ---------------------------------------------------------------------------------------------------
@@ -119,11 +125,11 @@ def _case(platform: str, duty: Document, fail_on: str, required: Sequence[str], 
     )
     if duty["outcome"] in FAILING[fail_on] or missed:
         failure = ET.SubElement(case, "failure", message=_legal(_said(duty)), type=duty["outcome"])
-        failure.text = _legal("\n".join(_lines_of(duty)))
+        failure.text = _legal("\n".join(_lines_of(duty, card)))
     elif duty["outcome"] in {NOT_SEEN, "off"}:
         ET.SubElement(case, "skipped", message=_legal(duty["reason"] or duty["outcome"]))
     elif duty["findings"]:
-        ET.SubElement(case, "system-out").text = _legal("\n".join(_lines_of(duty)))
+        ET.SubElement(case, "system-out").text = _legal("\n".join(_lines_of(duty, card)))
     return case
 
 
@@ -141,9 +147,12 @@ def _legal(text: str) -> str:
 # --- for a browser --------------------------------------------------------------------------------------------
 
 
-def html(card: Document, base_url: str = "") -> str:
-    """Return the scorecard as one page that needs nothing else; its links lead to the sandbox at `base_url`."""
-    link = partial(_address, base_url, card["tenant"])
+def html(card: Document, base_url: str | None = "") -> str:
+    """Return the scorecard as one page that needs nothing else.
+
+    Its links lead to the sandbox at `base_url`; None when no sandbox keeps the requests, and the page has no links.
+    """
+    link = partial(_linked, base_url, card)
     title = f"Duties of tenant {escape(card['tenant'])}"
     parts = "".join(_section(platform, link) for platform in card["platforms"].values())
     evicted = f"; {card['evicted']} have left the journal and are not graded" if card["evicted"] else ""
@@ -176,9 +185,16 @@ def _row(duty: Document, link: Link) -> str:
 
 def _item(finding: Document, link: Link) -> str:
     ids = finding["requests"]
-    links = " ".join(f'<a href="{escape(link(one))}"><code>{escape(one)}</code></a>' for one in ids[:SHOWN])
+    links = " ".join(link(one) for one in ids[:SHOWN])
     more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return f"<li>{escape(finding['detail'])} ({finding['count']})<br>{links}{more}</li>"
+
+
+def _linked(base_url: str | None, card: Document, request_id: str) -> str:
+    shown = f"<code>{escape(_name(request_id, card))}</code>"
+    if base_url is None:
+        return shown
+    return f'<a href="{escape(_address(base_url, card["tenant"], request_id))}">{shown}</a>'
 
 
 def _address(base_url: str, tenant: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from simulator.leaving import CANNOT_START, USAGE, fail, leave
+from simulator.leaving import CANNOT_START, fail, leave, refuse
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,7 +140,7 @@ def _failures_as_exit_codes() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        leave(USAGE, *map(str, error.problems))
+        refuse(error.problems)
     except (StoreError, CannotStartError) as error:
         fail(CANNOT_START, str(error))
 

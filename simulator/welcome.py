@@ -12,7 +12,9 @@ from simulator.contract.account import Account, Source
 from simulator.contract.model import Contract, Journey, Operation
 from simulator.tenants import Tenant
 
-_TXN = "'$TXN'"  # inside single quotes: leaves them, so that the shell fills it in
+# Inside single quotes these leave them, so that the shell fills them in.
+_TXN = "'$TXN'"
+_TODAY = "'$(date -u +%F)'"
 
 Introduce = Callable[[str], dict[str, Any]]
 """Returns the welcome of a tenant, by its id."""
@@ -71,9 +73,9 @@ def path_of(operation: Operation, source: Source) -> str:
 
 
 def example_of(operation: Operation, source: Source) -> dict[str, Any]:
-    """Return the documented example with the source's own ids."""
+    """Return the documented example with the source's own ids, and the day as the shell looks it up."""
     own = {name: source.arguments[argument] for name, argument in operation.fills.items()}
-    return {**operation.example, **own}
+    return {**operation.example_on(_TODAY), **own}
 
 
 def curl(base_url: str, contract: Contract, operation: Operation, source: Source) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -40,7 +41,8 @@ def pingtree(mistakes: set[str]) -> None:
         return
     if "transaction_id" not in pinged:
         return
-    lead = {**ATTRIBUTES, **PERSON, "transaction_id": pinged["transaction_id"], "tcpa_consent": "yes"}
+    consent = {"tcpa_consent": "yes", "tcpa_consent_date": datetime.now(UTC).date().isoformat()}
+    lead = {**ATTRIBUTES, **PERSON, **consent, "transaction_id": pinged["transaction_id"]}
     if "drops_fields" in mistakes:
         del lead["loan_amount"]
     call("post", lead)

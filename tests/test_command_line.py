@@ -231,6 +231,27 @@ def test_send_as_json_shows_only_reserved_numbers_and_domains(up: Running) -> No
         assert re.search(r"@example\.(com|org|net)$", each["sent"]["email"])
 
 
+def test_what_send_sends_breaks_no_duty(up: Running) -> None:
+    client = Client(up.base_url)
+    assert client.post("/__sandbox/reset", {"scopes": ["all"]}, {})[0] == 200
+    client.close()
+    for operation in ("ping", "post", "form", "ingest"):
+        assert run("send", operation, "--url", up.base_url, "--count", "4").returncode == 0
+    ended = run("audit", "--url", up.base_url, "--fail-on", "warn", "--require", "D60,D61,D62,D63")
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_send_says_what_was_answered_even_when_that_is_no_json(up: Running) -> None:
+    client = Client(up.base_url)
+    assert (
+        client.post("/__sandbox/faults", {"trigger": "malformed_json", "operation": "ping", "count": 1}, {})[0] == 201
+    )
+    client.close()
+    ended = run("send", "post", "--url", up.base_url)
+    assert ended.returncode == 0, ended.stderr
+    assert "no JSON" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -250,6 +271,15 @@ def test_send_with_nobody_there_exits_4() -> None:
         held.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         assert "leadsandbox up" in says_one_line("send", "ping", "--url", url, code=4)
+
+
+def test_send_says_what_the_sandbox_wants_of_it(tmp_path: Path) -> None:
+    file = written(tmp_path, {"pingtree": {"campaigns": [{"id": "c", "sources": [{"id": "s", "link_id": "l"}]}]}})
+    with sandbox("--db", ":memory:", "--config", file, "--control-token", "right") as guarded:
+        where = ("--url", guarded.base_url, "--control-token")
+        assert "token" in says_one_line("send", "ping", *where, "wrong", code=2)
+        assert "leaddistro" in says_one_line("send", "ingest", *where, "right", code=2)
+        assert run("send", "form", *where, "right").returncode == 0
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +25,12 @@ from simulator.contract.published import Published
 from simulator.platforms import CONTRACTS
 from simulator.routing.decision import Reason
 from tests.programs import program
+from tests.running import environment, run, written
 from tests.sandbox import Sandbox, running
 from tests.tenant import Tenant
 
 TIMEOUT = 30
+DAY = "2026-03-04"
 SPECIFICATIONS = posting.checked(None)
 IDS = [f"{item.source.id}-{item.terms.campaign_id}-{item.operation.name}" for item in SPECIFICATIONS]
 LEADS = [pytest.param(item, id=name) for item, name in zip(SPECIFICATIONS, IDS, strict=True)]
@@ -43,17 +46,22 @@ def got(sandbox: Sandbox, path: str, **parameters: str) -> requests.Response:
 
 def whole(readings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     subjects = [
-        Subject(contract, words(contract.readings(**(readings or {}).get(name, {}))))
+        Subject(contract, words(contract.readings(**(readings or {}).get(name, {}))), DAY)
         for name, contract in CONTRACTS.items()
     ]
     return document(subjects, title="all", version="1", server="/")
 
 
-def responses(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for path in found["paths"].values():
-        for method, operation in path.items():
+def responses(found: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Every answer in the document, with the template of its path and its status."""
+    for path, item in found["paths"].items():
+        for method, operation in item.items():
             if method != "parameters":
-                yield from operation["responses"].items()
+                yield from ((path, status, answer) for status, answer in operation["responses"].items())
+
+
+def templates(operation: Operation) -> list[str]:
+    return [re.sub(r"<(\w+)>", r"{\1}", path) for path in (operation.path, *operation.aliases)]
 
 
 def test_the_document_is_valid_openapi(built_in: Sandbox) -> None:
@@ -73,16 +81,23 @@ def test_an_unknown_platform_is_refused(built_in: Sandbox) -> None:
 
 def test_every_row_is_an_answer_of_its_operation_under_its_status_with_evidence_and_reading() -> None:
     found = whole()
-    shown = {(status, row["x-row-id"]): row for status, answer in responses(found) for row in answer["x-rows"]}
-    for contract in CONTRACTS.values():
-        for row in contract.rows:
-            if row.operation == ANY_OPERATION:
-                [said] = found["components"]["responses"][row.id]["x-rows"]
-            else:
-                said = shown[str(row.http), row.id]
-            assert said["x-evidence"] == row.evidence.value
-            assert said.get("x-reading", "") == row.reading
-            assert found["components"]["schemas"][row.id]["x-row-id"] == row.id
+    shown = {
+        (path, status, row["x-row-id"]): row for path, status, answer in responses(found) for row in answer["x-rows"]
+    }
+    expected: set[tuple[str, str, str]] = set()
+    for contract, row in ((owner, one) for owner in CONTRACTS.values() for one in owner.rows):
+        if row.operation == ANY_OPERATION:
+            said = found["components"]["responses"][row.id]["x-rows"]
+        else:
+            served = templates(next(item for item in contract.operations if item.name == row.operation))
+            places = {(path, str(row.http), row.id) for path in served if path in found["paths"]}
+            assert places
+            expected |= places
+            said = [shown[place] for place in places]
+        assert {one["x-evidence"] for one in said} == {row.evidence.value}
+        assert {one.get("x-reading", "") for one in said} == {row.reading}
+        assert found["components"]["schemas"][row.id]["x-row-id"] == row.id
+    assert set(shown) == expected
 
 
 def test_a_method_or_path_that_the_reading_excludes_is_not_there() -> None:
@@ -177,8 +192,8 @@ def is_invalid(entry: Mapping[str, Any]) -> bool:
 
 @pytest.mark.parametrize("item", LEADS)
 def test_the_example_of_a_specification_obeys_it_and_is_taken(built_in: Sandbox, item: Published) -> None:
-    assert list(Draft202012Validator(item.schema).iter_errors(item.example)) == []
-    assert not is_invalid(sent(built_in, item, item.example))
+    assert list(Draft202012Validator(item.schema).iter_errors(item.example_on(DAY))) == []
+    assert not is_invalid(sent(built_in, item, item.example_on(DAY)))
 
 
 # No lone surrogate and no NUL: JSON cannot carry the one, and no lead may have the other.
@@ -233,7 +248,7 @@ def test_whatever_obeys_a_specification_passes_validation(built_in: Sandbox, num
 
 def forbidden(item: Published) -> Iterator[tuple[str, dict[str, Any]]]:
     """Leads that break the specification in one place."""
-    schema, good = item.schema, item.example
+    schema, good = item.schema, item.example_on(DAY)
     linked = {item.token_field}
     for name in schema["required"]:
         yield f"without {name}", {key: value for key, value in good.items() if key != name}
@@ -260,7 +275,9 @@ def test_a_lead_for_another_campaign_than_the_specification_fixes_is_not_taken_u
         for one in posting.named(SPECIFICATIONS, "supplier_test")
         if (one.terms.campaign_id, one.operation.name) == ("campaign_abc123", "ping")
     ]
-    assert sent(built_in, item, {**item.example, "flo_campaign_id": "campaign_filtered"})["reason"] == "not_linked"
+    assert (
+        sent(built_in, item, {**item.example_on(DAY), "flo_campaign_id": "campaign_filtered"})["reason"] == "not_linked"
+    )
 
 
 def test_a_ping_post_campaign_demands_the_token_unless_the_reading_forgives_it() -> None:
@@ -354,9 +371,91 @@ def test_the_curls_of_a_specification_are_taken_as_they_are(built_in: Sandbox) -
     script = tenant.control("GET", "specs/src_dedupe?format=curl").text.replace("curl ", "curl -s -w '\\n' ")
     done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60)
     said = [json.loads(line)["data"]["leadStatus"] for line in done.stdout.splitlines()]
-    # The form is of the same person; the update is of the lead that was posted.
-    assert said == ["ping_accept", "accepted", "duplicate", "accepted"]
+    # The form is of somebody else; the update is of the lead that was posted.
+    assert said == ["ping_accept", "accepted", "accepted", "accepted"]
     tenant.control("DELETE", f"tenants/{tenant.name}")
+
+
+def curls(tenant: Tenant, name: str) -> list[tuple[str, str, str]]:
+    """Return operation, campaign and command of each curl in a specification."""
+    text = tenant.control("GET", f"specs/{name}?format=curl").text
+    found = re.split(r"^# (\w+), (\S+)\n", text, flags=re.MULTILINE)[1:]
+    return list(zip(found[::3], found[1::3], found[2::3], strict=True))
+
+
+def pasted(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    script = (
+        command.replace("curl ", "curl -s ", 1) if "\ncurl" not in command else command.replace("\ncurl", "\ncurl -s")
+    )
+    return subprocess.run(
+        ["bash", "-c", script], env=environment(**variables), capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("name", ["src_abc123", "src_dedupe", "src_strict", "supplier_xyz789", "supplier_test"])
+def test_who_pastes_the_curls_of_a_specification_and_reads_the_answers_breaks_no_duty(
+    built_in: Sandbox, name: str
+) -> None:
+    program("curl")
+    tenant = Tenant(built_in.base_url)
+    variables: dict[str, str] = {}
+    refused = ""
+    for operation, campaign, command in curls(tenant, name):
+        if campaign == refused:
+            continue
+        answer = json.loads(pasted(command, **variables).stdout)
+        if operation == "ping":
+            told = answer.get("data", answer)
+            refused = "" if told.get("accepted") or told.get("leadStatus") == "ping_accept" else campaign
+            variables = {"TXN": told.get("transaction_id", ""), "PING_TOKEN": told.get("ping_id", "")}
+            tenant.control("POST", "clock", {"advance": 5})  # the consumer reads what the buyer says
+    card = tenant.control("GET", "audit").json()
+    assert {duty["duty"] for part in card["platforms"].values() for duty in part["duties"] if duty["findings"]} <= {
+        "D64"
+    }
+    assert not {"fail", "warn"} & card["summary"].keys()
+    tenant.control("DELETE", f"tenants/{tenant.name}")
+
+
+def test_a_curl_that_needs_what_the_ping_answered_sends_nothing_without_it(built_in: Sandbox) -> None:
+    program("curl")
+    tenant = Tenant(built_in.base_url)
+    [command] = [
+        text
+        for operation, campaign, text in curls(tenant, "supplier_xyz789")
+        if (operation, campaign) == ("ingest", "campaign_pingpost")
+    ]
+    done = pasted(command)
+    assert done.returncode != 0
+    assert "what the ping answered" in done.stderr
+    assert tenant.control("GET", "requests").json()["requests"] == []
+    tenant.control("DELETE", f"tenants/{tenant.name}")
+
+
+def test_the_example_of_a_post_has_consent_of_the_day_on_which_it_is_told(built_in: Sandbox) -> None:
+    tenant = Tenant(built_in.base_url)
+    tenant.control("POST", "clock", {"freeze": True})
+    tenant.control("POST", "clock", {"set": "2027-05-06T12:00:00Z"})
+    paths = [
+        tenant.control("GET", name).json()["paths"] for name in ("openapi.json", "specs/src_abc123?format=openapi")
+    ]
+    for path in (next(item for path, item in found.items() if path.startswith("/api/lead/post/")) for found in paths):
+        example = path["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert (example["tcpa_consent"], example["tcpa_consent_date"]) == ("yes", "2027-05-06")
+    tenant.control("DELETE", f"tenants/{tenant.name}")
+
+
+@pytest.mark.parametrize(
+    ("form", "told"), [({"type": "date"}, "\"'$(date -u +%F)'\""), ({"acceptable": ["2020", "2021"]}, '"2020"')]
+)
+def test_a_date_that_a_sandbox_file_gives_a_form_has_it_in_the_curl(
+    tmp_path: Path, form: dict[str, Any], told: str
+) -> None:
+    field = {"name": "tcpa_consent_date", "required": ["post"], **form}
+    source = {"id": "src", "link_id": "lnk", "fields": [field]}
+    file = written(tmp_path, {"pingtree": {"campaigns": [{"id": "c", "sources": [source]}]}})
+    curls_ = run("spec", "src", "--format", "curl", "--config", file).stdout
+    assert f'"tcpa_consent_date": {told}' in curls_.partition("# post, ")[2].partition("# form, ")[0]
 
 
 def contract_and_operation() -> list[tuple[Contract, Operation]]:

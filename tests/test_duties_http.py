@@ -282,11 +282,12 @@ def test_the_command_exits_0_for_a_good_client_1_for_a_bad_one_and_5_for_none(te
     assert run(tenant, "--severity", "D01:off").returncode == 0
 
 
-def test_a_file_that_cannot_be_written_loses_no_scorecard(tenant: Tenant, tmp_path: Path) -> None:
+def test_a_file_that_is_full_in_the_end_loses_no_scorecard(tenant: Tenant, tmp_path: Path) -> None:
     Client(tenant).pingtree("ping", {**ATTRIBUTES, "first_name": "Jo"})
-    done = run(tenant, "--json", str(tmp_path / "no" / "card.json"))
+    done = run(tenant, "--json", "/dev/full", "--junit", str(tmp_path / "duties.xml"))
     assert done.returncode == 2
-    assert "cannot write" in done.stderr
+    assert "cannot write /dev/full" in done.stderr
+    assert (tmp_path / "duties.xml").exists()
     assert "pingtree D01: fail" in done.stderr
     assert "in the ping: first_name" in done.stdout
 
@@ -311,7 +312,7 @@ def test_a_warning_fails_when_asked_and_so_does_a_required_duty_that_was_not_see
     duties = CONTRACTS["leaddistro"].duties
     assert duties is not None
     assert len(cases) == len(duties.catalogue)
-    assert run(tenant, "--require", "D99").returncode == 1
+    assert run(tenant, "--require", "D99").returncode == 2
     assert run(tenant, "--severity", "D99:off").returncode == 2
 
 

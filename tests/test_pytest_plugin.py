@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from simulator.testing import SandboxError, Server, Tenant, started
 from tests.running import alive, descendants, environment, wait_until
 from tests.sandbox import Sandbox
+from tests.wheel import built, installed, quietly
 
 pytestmark = pytest.mark.long
 
@@ -27,14 +27,10 @@ PATIENCE = 180.0
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with nothing in it but what the wheel holds: packages, and the entry points beside them."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE, env=environment(PIP_NO_INDEX="1"))
-    [wheel] = folder.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(folder / "site")
-    return folder / "site"
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an interpreter that has the wheel, pytest and pytest-xdist, and nothing of this repository."""
+    wheel = built(tmp_path_factory.mktemp("dist"))
+    return installed(tmp_path_factory.mktemp("environment"), wheel, "pytest", "pytest-xdist", "requests") / "python"
 
 
 @pytest.fixture
@@ -43,11 +39,11 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLE, tmp_path / "project"))
 
 
-def pytest_in(folder: Path, site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def pytest_in(folder: Path, python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
+        [python, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
         cwd=folder,
-        env=environment(PYTHONPATH=str(site), PYTHONDONTWRITEBYTECODE="1"),
+        env=environment(PYTHONPATH=""),
         capture_output=True,
         text=True,
         check=False,
@@ -60,14 +56,14 @@ def passed(done: subprocess.CompletedProcess[str]) -> int:
     return int(number)
 
 
-def test_the_example_project_passes_in_parallel_with_only_the_wheel(unpacked: Path, project: Path) -> None:
-    done = pytest_in(project, unpacked, "-n", "4")
+def test_the_example_project_passes_in_parallel_with_only_the_wheel(python: Path, project: Path) -> None:
+    done = pytest_in(project, python, "-n", "4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert passed(done) == 16
 
 
 def test_tests_in_parallel_never_see_each_others_leads_also_in_one_sandbox(
-    unpacked: Path, project: Path, built_in: Sandbox
+    python: Path, project: Path, built_in: Sandbox
 ) -> None:
     (project / "tests" / "test_many.py").write_text(
         """
@@ -88,14 +84,12 @@ def test_mine_alone(pingtree, leaddistro, tenant, lead, consent, sandbox_clock, 
     assert tenant.requests.count() == 4
 """
     )
-    done = pytest_in(project, unpacked, "-n", "4", "--leadsandbox-url", built_in.base_url, "tests/test_many.py")
+    done = pytest_in(project, python, "-n", "4", "--leadsandbox-url", built_in.base_url, "tests/test_many.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert passed(done) == 40
 
 
-def test_a_broken_duty_fails_the_test_and_the_message_names_it(
-    unpacked: Path, tmp_path: Path, built_in: Sandbox
-) -> None:
+def test_a_broken_duty_fails_the_test_and_the_message_names_it(python: Path, tmp_path: Path, built_in: Sandbox) -> None:
     (tmp_path / "test_it.py").write_text(
         """
 import requests
@@ -114,7 +108,7 @@ def test_unknown_trigger(tenant):
     tenant.trigger("no such word")
 """
     )
-    done = pytest_in(tmp_path, unpacked, "--leadsandbox-url", built_in.base_url)
+    done = pytest_in(tmp_path, python, "--leadsandbox-url", built_in.base_url)
     assert done.returncode == 1
     assert "3 failed" in done.stdout
     assert "pingtree D01: fail" in done.stdout
@@ -123,27 +117,44 @@ def test_unknown_trigger(tenant):
     assert "is no trigger" in done.stdout
 
 
-def test_a_run_that_uses_no_fixture_imports_nothing_and_starts_nothing(unpacked: Path, tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text(
-        """
-import sys
-
-def test_nothing_is_imported(pytestconfig):
-    assert pytestconfig.pluginmanager.has_plugin("leadsandbox")
-    ours = {name for name in sys.modules if name.partition(".")[0] in {"simulator", "mock_buyers", "fixtures"}}
-    assert ours == {"simulator", "simulator.pytest_plugin"}
-"""
+def test_the_plugin_comes_from_the_wheel_and_from_nowhere_else(python: Path) -> None:
+    script = (
+        "import importlib.metadata as m\n"
+        "for one in m.distributions():\n"
+        "    for point in one.entry_points:\n"
+        "        if point.group == 'pytest11': print(one.name, point.name, point.value, one.locate_file(''))\n"
     )
-    done = pytest_in(tmp_path, unpacked)
-    assert done.returncode == 0, done.stdout + done.stderr
+    told = [line.split(maxsplit=3) for line in quietly(python, "-c", script, cwd=python.parent).splitlines()]
+    [own] = [line for line in told if line[0] == "leadsandbox"]
+    assert own[1:3] == ["leadsandbox", "simulator.pytest_plugin"]
+    assert Path(own[3]).is_relative_to(python.parent.parent)
 
 
-def test_a_sandbox_that_does_not_answer_is_an_error_that_says_so(unpacked: Path, tmp_path: Path) -> None:
+def imported(folder: Path, python: Path, *arguments: str) -> set[str]:
+    """Return every module that a run of pytest has imported in the end."""
+    (folder / "test_it.py").write_text("def test_it():\n    pass\n")
+    (folder / "conftest.py").write_text(
+        "import pathlib, sys\n\n"
+        "def pytest_unconfigure():\n"
+        "    pathlib.Path('modules').write_text('\\n'.join(sys.modules))\n"
+    )
+    done = pytest_in(folder, python, *arguments)
+    assert (done.returncode, passed(done)) == (0, 1), done.stdout + done.stderr
+    return set((folder / "modules").read_text().splitlines())
+
+
+def test_a_run_that_uses_no_fixture_imports_the_plugin_and_nothing_else(python: Path, tmp_path: Path) -> None:
+    with_it, without = imported(tmp_path, python), imported(tmp_path, python, "-p", "no:leadsandbox")
+    assert "_pytest.main" in without
+    assert with_it - without == {"simulator", "simulator.pytest_plugin"}
+
+
+def test_a_sandbox_that_does_not_answer_is_an_error_that_says_so(python: Path, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it(tenant):\n    pass\n")
-    done = pytest_in(tmp_path, unpacked, "--leadsandbox-url", "http://127.0.0.1:9")
+    done = pytest_in(tmp_path, python, "--leadsandbox-url", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert "no sandbox answers at http://127.0.0.1:9" in done.stdout
-    done = pytest_in(tmp_path, unpacked, "--leadsandbox-config", "nothing.yaml")
+    done = pytest_in(tmp_path, python, "--leadsandbox-config", "nothing.yaml")
     assert "the sandbox did not start" in done.stdout
     assert "nothing.yaml" in done.stdout
 

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.platforms import CONTRACTS
 from simulator.welcome import text_of
-from tests.running import COMMAND, PATIENCE, Running, environment, sandbox
+from tests.running import COMMAND, PATIENCE, Client, Running, environment, sandbox
 
 COUNTING = """curl() { command curl --silent --show-error --write-out '\\n%{http_code}\\n' "$@"; }\n"""
 
@@ -47,6 +47,10 @@ def test_every_request_works_as_it_is_printed(up: Running) -> None:
     words = ('"ping_accept"', '"leadStatus":"accepted"', '"Event fired"', '"clickListingId":"cl_001"')
     for told in (*words, '"accepted":true', '"ACCEPTED"'):
         assert told in ended.stdout
+    client = Client(up.base_url)
+    _, card = client.get("/__sandbox/audit")
+    client.close()
+    assert "fail" not in card["summary"], card
 
 
 def test_json_is_one_line_and_nothing_else() -> None:

@@ -1,28 +1,21 @@
-"""A wheel built from the tree holds all that the programs need, and starts a sandbox from another folder.
-
-Nothing is fetched: the new environment borrows the dependencies, but not this project, from the one of the tests.
-"""
+"""A wheel built from the tree holds all that the programs need, and starts a sandbox from another folder."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
-import sysconfig
 import tomllib
-import venv
 import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from tests.running import PATIENCE, Client, environment, sandbox
+from tests.running import Client, environment, sandbox
+from tests.wheel import ROOT, built, installed, quietly
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 # Flask and pydantic document these as part of their own interfaces, and bring the version that fits.
@@ -31,38 +24,14 @@ PARTS_OF_OTHERS = ("werkzeug", "pydantic-core")
 LOADED_BY = ("pytest",)
 
 
-def quietly(*command: str | Path, cwd: Path) -> str:
-    ended = subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONPATH=""),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    quietly(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
-    [found] = folder.glob("*.whl")
-    return found
+    return built(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
 def bin_(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    quietly(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--quiet", wheel, cwd=folder)
-    site = quietly(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
-    # The path of a .pth file is not searched for .pth files itself, so the editable install stays out.
-    (Path(site) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "bin"
+    return installed(tmp_path_factory.mktemp("environment"), wheel)
 
 
 def test_the_wheel_holds_every_file_of_every_package_and_nothing_else(wheel: Path) -> None:

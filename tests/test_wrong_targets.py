@@ -1,4 +1,4 @@
-"""`audit` and `rehearse` at an address where something else answers: one line, and the exit code that says so."""
+"""Commands that ask a sandbox, at an address where something else answers: one line, and the exit code that says so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ import pytest
 
 from tests.running import environment
 
-COMMANDS = (["audit"], ["rehearse", "--", "true"])
+COMMANDS = (
+    ["audit"],
+    ["rehearse", "--", "true"],
+    ["send", "ping"],
+    ["logs"],
+    ["logs", "--follow"],
+    ["explain", "req_1_1"],
+)
 ANSWERS = {
     "a page": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
     "another's JSON": b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"a": true}',
@@ -51,7 +58,7 @@ def ended(command: list[str], url: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command[0]))
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_what_is_no_sandbox_is_said_in_one_line(command: list[str], kind: str) -> None:
     with answering(ANSWERS[kind]) as url:
@@ -60,7 +67,7 @@ def test_what_is_no_sandbox_is_said_in_one_line(command: list[str], kind: str) -
     assert url in done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command[0]))
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_what_is_no_address_is_said_in_one_line(command: list[str]) -> None:
     done = ended(command, "nonsense")
     assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr

@@ -68,7 +68,8 @@ class Operation:
     of its rows. `credential` is the kind of token or key that opens it, "" when none does; `credential_reading` is the
     reading that must be in force for it to be wanted. `limit` is the documented rate limit per source. `arguments` says
     which arguments of the path are fields of the request, and by which names; `fills` which fields of the example hold
-    one of the source's own ids. `link` is the field or argument by which a lead is named from its ping on.
+    one of the source's own ids. `link` is the field or argument by which a lead is named from its ping on. `dated` are
+    fields that hold the day of sending, so that no fixed example can.
     """
 
     name: str
@@ -87,6 +88,11 @@ class Operation:
     arguments: Mapping[str, str] = field(default_factory=dict)
     fills: Mapping[str, str] = field(default_factory=dict)
     link: str = ""
+    dated: tuple[str, ...] = ()
+
+    def example_on(self, day: str) -> dict[str, Any]:
+        """Return the example as somebody sends it on a day (`YYYY-MM-DD`)."""
+        return {**self.example, **dict.fromkeys(self.dated, day)}
 
     @property
     def takes_lead(self) -> bool:

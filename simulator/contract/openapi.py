@@ -29,11 +29,12 @@ class Subject:
     """One platform as a document shows it: the readings in force, and whose posting specification it is.
 
     `requests` replaces the documented request schema of an operation, `arguments` fills in path arguments, `samples`
-    shows what could stand there.
+    shows what could stand there. `day` (`YYYY-MM-DD`) is when the examples are sent.
     """
 
     contract: Contract
     readings: Mapping[str, str]
+    day: str
     requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Subject:
         return self.requests.get(operation.name) or self.contract.schemas[operation.name]["request"]
 
     def example(self, operation: Operation) -> Mapping[str, Any]:
-        return self.examples.get(operation.name, operation.example)
+        return self.examples.get(operation.name) or operation.example_on(self.day)
 
 
 def document(subjects: Iterable[Subject], *, title: str, version: str, server: str) -> dict[str, Any]:

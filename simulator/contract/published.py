@@ -54,12 +54,19 @@ class Published:
             properties[name] = _not_blank(properties.get(name, {"type": "string"}))
         return {**schema, "description": f"Ours: {BLANKS}.", "properties": properties, "required": required}
 
-    @property
-    def example(self) -> dict[str, Any]:
-        """A lead that obeys the schema: the vendor's own example where that does, with what else is required."""
-        schema, printed = self.schema, self.operation.example
+    def example_on(self, day: str) -> dict[str, Any]:
+        """Return a lead that obeys the schema: the vendor's own example where that does, with what else is required.
+
+        It is sent on that day (`YYYY-MM-DD`).
+        """
+        schema, printed = self.schema, {**self.operation.example_on(day), **self._promised(day)}
         wanted = [name for name in schema["properties"] if name in printed or name in schema["required"]]
         return {name: _sample(schema["properties"][name], printed.get(name)) for name in wanted}
+
+    def _promised(self, day: str) -> dict[str, Any]:
+        """Return the fields of the ping's example where a token binds to them: the vendor prints two leads."""
+        pings = (item for item in self.contract.operations if item.journey is Journey.PRECHECK)
+        return {name: value for item in pings for name, value in item.example_on(day).items() if self.token_field}
 
     @property
     def rules(self) -> tuple[str, ...]:

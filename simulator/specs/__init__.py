@@ -19,12 +19,16 @@ from simulator.contract.published import BLANKS, Published
 
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _FOLDER = files(__name__).joinpath("templates")
-_TOKEN = "PING_TOKEN"  # noqa: S105  the shell variable of what an ingest sends back of its ping
+_TOKEN = "${PING_TOKEN:?set it to what the ping answered}"  # noqa: S105  without it the shell sends nothing
+_TODAY = "$(date -u +%F)"
 
 
-def rendered(items: Sequence[Published], form: str, server: str) -> str:
-    """Return the specification of one source in one of FORMATS. `server` is the base URL that it names."""
-    return FORMATS[form][1](items, server)
+def rendered(items: Sequence[Published], form: str, server: str, day: str) -> str:
+    """Return the specification of one source in one of FORMATS.
+
+    `server` is the base URL that it names, `day` (`YYYY-MM-DD`) when its examples are sent.
+    """
+    return FORMATS[form][1](items, server, day)
 
 
 def style() -> str:
@@ -36,20 +40,20 @@ def path_of(item: Published) -> str:
     return _ARGUMENT.sub(lambda place: item.source.arguments[place[1]], item.operation.path)
 
 
-def _html(items: Sequence[Published], server: str) -> str:
-    return _page("spec.html.jinja", items, server, style=style())
+def _html(items: Sequence[Published], server: str, day: str) -> str:
+    return _page("spec.html.jinja", items, server, day, style=style())
 
 
-def _markdown(items: Sequence[Published], server: str) -> str:
-    return _page("spec.md.jinja", items, server)
+def _markdown(items: Sequence[Published], server: str, day: str) -> str:
+    return _page("spec.md.jinja", items, server, day)
 
 
-def _page(template: str, items: Sequence[Published], server: str, **more: Any) -> str:
-    sections = [_section(item, server) for item in items]
+def _page(template: str, items: Sequence[Published], server: str, day: str, **more: Any) -> str:
+    sections = [_section(item, server, day) for item in items]
     return _templates().get_template(template).render(first=items[0], sections=sections, blanks=BLANKS, **more)
 
 
-def _section(item: Published, server: str) -> dict[str, Any]:
+def _section(item: Published, server: str, day: str) -> dict[str, Any]:
     header = item.contract.admission.header(item.source, item.operation)
     assert header is not None  # whoever submits a lead presents a credential
     schema, words = item.schema, item.account.words
@@ -64,7 +68,7 @@ def _section(item: Published, server: str) -> dict[str, Any]:
         "rows": [
             row for row in item.contract.rows_of(item.operation.name) if in_force(row.reading, item.account.words)
         ],
-        "curl": _curl(item, server),
+        "curl": _curl(item, server, day),
     }
 
 
@@ -82,11 +86,11 @@ def _field(name: str, value: Mapping[str, Any], schema: Mapping[str, Any]) -> di
     return {"name": name, "required": required, "value": said + transform, "label": value.get("title", "")}
 
 
-def _schemas(items: Sequence[Published], _server: str) -> str:
+def _schemas(items: Sequence[Published], _server: str, _day: str) -> str:
     return json.dumps({f"{item.terms.campaign_id} {item.operation.name}": item.schema for item in items}, indent=2)
 
 
-def _openapi(items: Sequence[Published], server: str) -> str:
+def _openapi(items: Sequence[Published], server: str, day: str) -> str:
     first = items[0]
     by_operation: dict[str, list[Published]] = {}
     for item in items:
@@ -97,8 +101,9 @@ def _openapi(items: Sequence[Published], server: str) -> str:
     subject = Subject(
         first.contract,
         first.account.words,
+        day,
         requests={name: _any_of(found) for name, found in by_operation.items()},
-        examples={name: found[0].example for name, found in by_operation.items()},
+        examples={name: found[0].example_on(day) for name, found in by_operation.items()},
         arguments={name: value for name, value in arguments.items() if value not in shared},
     )
     title = f"{first.contract.title}: posting specification of {first.source.id}"
@@ -113,22 +118,23 @@ def _any_of(items: Sequence[Published]) -> dict[str, Any]:
     return {"anyOf": schemas}
 
 
-def _curls(items: Sequence[Published], server: str) -> str:
-    named = (f"# {item.operation.name}, {item.terms.campaign_id}\n{_curl(item, server)}\n" for item in items)
+def _curls(items: Sequence[Published], server: str, day: str) -> str:
+    named = (f"# {item.operation.name}, {item.terms.campaign_id}\n{_curl(item, server, day)}\n" for item in items)
     return "\n".join(named)
 
 
-def _curl(item: Published, server: str) -> str:
+def _curl(item: Published, server: str, day: str) -> str:
     header = item.contract.admission.header(item.source, item.operation)
     assert header is not None  # whoever submits a lead presents a credential
-    sent, opening = dict(item.example), ""
-    variables: dict[str, str] = {}
+    sent, opening = item.example_on(day), ""
+    # The shell looks up the day itself, so that a copy of the command stays right.
+    variables = {field: _TODAY for field in item.operation.dated if sent.get(field) == day}
     if item.operation.link:
         variables[item.operation.link] = "$TXN"
         opening = "TXN=demo-$(date +%s)\n" if item.operation.journey is Journey.AUCTION else ""
     if item.token_field:
-        variables[item.token_field] = f"${_TOKEN}"
-        opening = f"{_TOKEN}=...  # what the ping answered\n"
+        variables[item.token_field] = _TOKEN
+        opening = "# PING_TOKEN is what the ping answered\n"
     for field, variable in variables.items():
         sent.pop(field, None)
         sent[field] = variable
@@ -148,7 +154,7 @@ def _body(sent: Mapping[str, Any], variables: Iterable[str]) -> str:
     return text
 
 
-FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Published], str], str]]] = {
+FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Published], str, str], str]]] = {
     "html": ("text/html", _html),
     "markdown": ("text/markdown", _markdown),
     "schema": ("application/json", _schemas),

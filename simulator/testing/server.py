@@ -21,7 +21,11 @@ END = 20  # seconds that it has to end
 
 
 class StartError(Exception):
-    """The sandbox did not start; the text is what it said."""
+    """The sandbox did not start; the text is what it said, `code` its exit code, None when it only was late."""
+
+    def __init__(self, said: str, code: int | None) -> None:
+        super().__init__(said or "leadsandbox: the sandbox did not start")
+        self.code = code
 
 
 class Server:
@@ -70,8 +74,9 @@ def started(*arguments: str) -> Iterator[Server]:
         ready, _, _ = select.select([process.stdout], [], [], START)
         line = process.stdout.readline() if ready else b""
         if not line:
+            code = _code_of(process) if ready else None
             log.seek(0)
-            raise StartError(log.read().decode("utf-8", "replace").strip() or "the sandbox did not start")
+            raise StartError(log.read().decode("utf-8", "replace").strip(), code)
         yield Server(json.loads(line)["base_url"])
 
 
@@ -93,6 +98,14 @@ def _environment() -> dict[str, str]:
         home = str(Path(__file__).parents[2])
         found["PYTHONPATH"] = os.pathsep.join([home, found["PYTHONPATH"]])
     return found
+
+
+def _code_of(process: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit code of a process that has closed its output, and so is about to end."""
+    try:
+        return process.wait(END)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
     @documents.get(f"{PREFIX}/openapi.json")
     def openapi() -> Response:
         tenant = tenant_of(tenants)
-        subjects = [_subject(item, tenant.accounts[item.platform]) for item in _wanted(contracts)]
+        subjects = [_subject(item, tenant.accounts[item.platform], _day(tenant)) for item in _wanted(contracts)]
         return as_json(document(subjects, title="leadsandbox", version=version("leadsandbox"), server="/"))
 
     @documents.get(f"{PREFIX}/docs")
@@ -91,10 +91,14 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
     return documents
 
 
-def _subject(contract: Contract, account: Account) -> Subject:
+def _day(tenant: Tenant) -> str:
+    return tenant.clock.now().date().isoformat()
+
+
+def _subject(contract: Contract, account: Account, day: str) -> Subject:
     """Return a platform as the tenant has it, with the ids of its first source to try."""
     source = next(iter(account.sources.values()), None)
-    return Subject(contract, account.words, samples=source.arguments if source else {})
+    return Subject(contract, account.words, day, samples=source.arguments if source else {})
 
 
 def _wanted(contracts: Mapping[str, Contract]) -> Iterable[Contract]:
@@ -120,5 +124,5 @@ def _specification(tenant: Tenant, name: str) -> Response:
         raise ProblemError(404, "Not found", f"No source or supplier is called {name[:100]!r}; see {PREFIX}/specs")
     media_type, _ = specs.FORMATS[form]
     # Whoever asks has reached the sandbox at this address, which a mapped port makes another than its own.
-    text = specs.rendered(wanted, form, request.host_url.rstrip("/"))
+    text = specs.rendered(wanted, form, request.host_url.rstrip("/"), _day(tenant))
     return guarded(text, media_type, only_style(specs.style()))

@@ -27,9 +27,9 @@ async function call(url, headers, body) {
   }
 }
 
-// The seconds that the platform asks for, else a back-off that doubles, with jitter.
+// The seconds that the platform asks for, else a back-off that triples, with jitter.
 function pause(asked, attempt) {
-  return /^\d+$/.test(asked) ? Number(asked) : 0.25 * 2 ** attempt * (0.8 + 0.4 * Math.random());
+  return /^\d+$/.test(asked) ? Number(asked) : 0.2 * 3 ** attempt * (0.9 + 0.2 * Math.random());
 }
 
 // Pings without what names the consumer; posts only if a buyer wants the lead.

@@ -43,10 +43,10 @@ function once(string $url, string $header, string $body): array
     return [(int) explode(' ', $http_response_header[0])[1], $headers, $text];
 }
 
-/** The seconds that the platform asks for, else a back-off that doubles, with jitter. */
+/** The seconds that the platform asks for, else a back-off that triples, with jitter. */
 function pause(string $asked, int $attempt): float
 {
-    return preg_match('/^\d+$/', $asked) ? (float) $asked : 0.25 * 2 ** $attempt * mt_rand(80, 120) / 100;
+    return preg_match('/^\d+$/', $asked) ? (float) $asked : 0.2 * 3 ** $attempt * mt_rand(90, 110) / 100;
 }
 
 /** Pings without what names the consumer; posts only if a buyer wants the lead. */

@@ -29,8 +29,8 @@ def call(url, headers, body):
 
 
 def pause(asked, attempt):
-    """Return the seconds that the platform asks for, else a back-off that doubles, with jitter."""
-    return float(asked) if asked.isdigit() else 0.25 * 2**attempt * random.uniform(0.8, 1.2)
+    """Return the seconds that the platform asks for, else a back-off that triples, with jitter."""
+    return float(asked) if asked.isdigit() else 0.2 * 3**attempt * random.uniform(0.9, 1.1)
 
 
 def pingtree(env):

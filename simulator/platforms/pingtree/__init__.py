@@ -26,8 +26,15 @@ POST_EXAMPLE = PING_EXAMPLE | {
     "last_name": "Doe",
     "email": "jane@example.com",
     "mobile": "2125550123",
+    "tcpa_consent": "yes",
 }
-FORM_EXAMPLE = POST_EXAMPLE
+CONSENT_DATE = "tcpa_consent_date"
+# Somebody else: one person is submitted once.
+FORM_EXAMPLE = POST_EXAMPLE | {
+    "first_name": "John",
+    "email": "john@example.com",
+    "mobile": "2125550124",
+}
 
 PING = Operation(
     name="ping",
@@ -55,6 +62,7 @@ POST = Operation(
     summary="Submit the full lead after an accepted ping",
     source="public:/api-explore/offer-campaign/source-post-api",
     link="transaction_id",
+    dated=(CONSENT_DATE,),
 )
 
 FORM = Operation(
@@ -73,6 +81,7 @@ FORM = Operation(
     summary="Submit the full lead in one call, without an earlier ping",
     source="public:/api-explore/offer-campaign/source-form-api",
     aliases={"/api/lead/<source_unique_id>": "form_alias=true"},
+    dated=(CONSENT_DATE,),
 )
 
 # Of what follows, only ids are printed; the events are the built-in sandbox's.

@@ -20,8 +20,8 @@ def post(url, headers, body, *, attempts=ATTEMPTS):
 
 
 def _pause(answer, attempt):
-    """Return how long the platform asks to wait, else a back-off that doubles, with jitter."""
+    """Return how long the platform asks to wait, else a back-off that triples, with jitter."""
     asked = answer.headers.get("Retry-After", "")
     if asked.isdecimal():
         return float(asked)
-    return 0.3 * 2**attempt * random.uniform(0.7, 1.3)
+    return 0.3 * 3**attempt * random.uniform(0.8, 1.2)
