@@ -25,7 +25,7 @@ from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.bell import Bell
 from simulator.store.connection import Connection
-from simulator.store.database import Database, StoreError, StoreUnavailableError
+from simulator.store.database import Database, RacedError, StoreError, StoreUnavailableError
 from simulator.store.lending import Lender, OneWriter, Pool
 
 P = ParamSpec("P")
@@ -108,8 +108,8 @@ class Transaction(Connection):
         return peers.changed(self, tenant) if self.simulator else 0
 
 
-def _may_be_tried_again(error: BaseException | None) -> bool:
-    return getattr(error, "sqlstate", None) in _TRY_AGAIN
+def _may_be_tried_again(error: StoreUnavailableError) -> bool:
+    return isinstance(error, RacedError) or getattr(error.__cause__, "sqlstate", None) in _TRY_AGAIN
 
 
 def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Store, P], R]:
@@ -175,7 +175,7 @@ class Store:
                 raise
 
     def transact(self, work: Callable[[Transaction], R]) -> R:
-        """Do `work` in a transaction, and again when the database chose it to end a deadlock.
+        """Do `work` in a transaction, and again when the database chose it to end a deadlock, or it lost a race.
 
         What `work` does outside of the transaction it must be able to do again.
         """
@@ -184,7 +184,7 @@ class Store:
                 with self.transaction() as tx:
                     return work(tx)
             except StoreUnavailableError as error:
-                if not _may_be_tried_again(error.__cause__):
+                if not _may_be_tried_again(error):
                     raise
         with self.transaction() as tx:
             return work(tx)
