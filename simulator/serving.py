@@ -92,9 +92,7 @@ def _load(settings: Settings, starts: Any) -> Any:
     if again:
         print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201
     try:
-        app = _settled(_created(settings, patient=again))
-        _hide_environment()
-        return app
+        return _settled(_created(settings, patient=again))
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -103,17 +101,16 @@ def _load(settings: Settings, starts: Any) -> Any:
 
 
 def _settled(app: Any) -> Any:
-    """Keep the collector from walking over the application again and again; a request leaves it little to find."""
+    """Keep the collector from walking over the application again and again; a request leaves it little to find.
+
+    granian hands the environment of this process to the application as well: what it would take for headers goes.
+    """
+    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
+        del os.environ[name]
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
     return app
-
-
-def _hide_environment() -> None:
-    """Take away what an application would take for headers: granian hands it this process's environment as well."""
-    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
-        del os.environ[name]
 
 
 def _created(settings: Settings, *, patient: bool) -> Any:

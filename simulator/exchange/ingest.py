@@ -173,7 +173,7 @@ def _ranked(call: Call, ground: _Ground, turn: int, dice: float) -> Sequence[Buy
 
 
 def _likely_buyer(call: Call, ground: _Ground) -> str:
-    """Return who has the lead unless a cap is full, so that the claim can say so at once; "" where chance or turns say."""
+    """Return who has the lead unless a cap is full, so that the claim can say so; "" where chance or turns choose."""
     if not ground.buyers or call.terms.distribution in _UNFORESEEN:
         return ""
     return _ranked(call, ground, 0, 0.0)[0].id

@@ -20,8 +20,6 @@ from simulator.store.encoding import micros, moment
 from simulator.store.records import Original
 from simulator.store.tables import caps, persons, redeemed, turns
 
-
-
 _OF_LEAD = (persons.c.lead_id, persons.c.buyer_id, persons.c.at)
 
 
