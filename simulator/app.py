@@ -49,6 +49,7 @@ from simulator.web import (
 )
 from simulator.web import tenancy as tenancy_routes
 from simulator.web.dashboard.parts import Parts
+from simulator.web.plain import Application
 from simulator.webhooks import Courier
 from simulator.welcome import Welcome
 
@@ -81,7 +82,7 @@ def create(settings: Settings) -> Flask:
     for name, document in store.saved_tenants():
         if name != DEFAULT:
             _take_in(tenancy, restored(name, document))
-    app = Flask("leadsandbox", static_folder=None)
+    app = Application("leadsandbox")
     introduce = _introduce(settings, store, tenants)
     mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, calls)
     reports = conformance.Reports(settings.conformance_report, _shared_report(settings))

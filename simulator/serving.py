@@ -101,7 +101,12 @@ def _load(settings: Settings, starts: Any) -> Any:
 
 
 def _settled(app: Any) -> Any:
-    """Keep the collector from walking over the application again and again; a request leaves it little to find."""
+    """Keep the collector from walking over the application again and again; a request leaves it little to find.
+
+    granian hands the environment of this process to the application as well: what it would take for headers goes.
+    """
+    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
+        del os.environ[name]
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
