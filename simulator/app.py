@@ -18,6 +18,7 @@ from simulator.configuration import sandboxes
 from simulator.dice import Dice
 from simulator.events import MOST_SUBSCRIBERS, Hub, on_end_of_process
 from simulator.exchange import Exchange
+from simulator.hearing import Hearing
 from simulator.introducing import Introductions
 from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
@@ -63,9 +64,10 @@ def create(settings: Settings) -> Flask:
     tenants = Tenants(settings.mock_buyers_url, _generations(store))
     journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
     metrics = Metrics(journals, hub)
-    watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
     recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
-    siblings = Siblings(settings.folder if settings.workers > 1 else "", journals, metrics)
+    siblings = Siblings(settings.folder if settings.workers > 1 else "", journals, metrics, hub)
+    hearing = Hearing(hub, siblings.others, alone=siblings.alone)
+    watch = Watch(tenants, journals, siblings, hub, store, CONTRACTS, settings.mock_buyers_url)
     courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
     exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
     words = {name: Words(contract) for name, contract in CONTRACTS.items()}
@@ -90,7 +92,7 @@ def create(settings: Settings) -> Flask:
         tenancy_routes.blueprint(tenancy, courier, introduce, partial(_forgotten, recorder, siblings), hub),
         state.blueprint(tenants, store, courier),
         observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
-        streaming.blueprint(tenants, hub, watch),
+        streaming.blueprint(tenants, hub, hearing, watch),
         audit.blueprint(tenants, siblings, store, CONTRACTS, settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
         buyers.blueprint(tenants, store, mock_buyers),
