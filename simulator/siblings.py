@@ -114,7 +114,7 @@ class Siblings:
 
     def count(self) -> int:
         """Return how many workers there are, this one included."""
-        return 1 + sum(_answers(path) for path in self.others())
+        return 1 + sum(_lives(path) for path in self.others())
 
     def of(self, tenant: str) -> Requests:
         """Return what all workers keep of a tenant's requests."""
@@ -200,10 +200,10 @@ def _raised(answer: tuple[Any, ...]) -> Any:
     return rest[0]
 
 
-def _answers(path: Path) -> bool:
+def _lives(path: Path) -> bool:
     try:
-        _ask(path, "", "name")
-    except GoneError:
+        hearing.reached(path).close()
+    except OSError:
         return False
     return True
 
