@@ -76,7 +76,8 @@ def test_a_program_that_dies_again_and_again_ends_all_with_one_line(up: Running,
     ends = [
         line for line in up.stderr.splitlines() if f"the {PROGRAMS[module]} ended unexpectedly, by signal 9" in line
     ]
-    assert ["started again" in line for line in ends] == [True] * 3 + [False]
+    assert len(ends) >= 4
+    assert all("started again" in line for line in ends[:-1])
     assert ends[-1].endswith("what was acknowledged is in the database: start the sandbox again")
 
 
