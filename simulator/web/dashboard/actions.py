@@ -194,4 +194,5 @@ def _back(asked: str, notice: str, name: str, told: Mapping[str, str], *, good: 
         query = urlencode({"tenant": told["name"]})  # go and see it
     if good and name == "delete-tenant" and told.get("name") == named_tenant():
         query = ""
-    return f"{parts.path}?{query}{'&' if query else ''}notice={notice}"
+    place = f"#{parts.fragment}" if parts.fragment else ""
+    return f"{parts.path}?{query}{'&' if query else ''}notice={notice}{place}"

@@ -1,4 +1,4 @@
-// Forms: choices that submit at once, questions before something is lost, and the curl that follows what is typed.
+// Forms: choices that submit at once, questions before something is lost, the curl that follows what is typed, what became of it.
 for (const choice of document.querySelectorAll("[data-autosubmit]")) {
   choice.addEventListener("change", () => choice.form.requestSubmit());
 }
@@ -34,3 +34,14 @@ function command(form) {
 function quoted(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
 }
+
+// What became of an action is told once: not again with the page's next load, nor to whom its address is given.
+const place = new URL(location.href);
+if (place.searchParams.has("notice")) {
+  place.searchParams.delete("notice");
+  history.replaceState(history.state, "", place);
+}
+document.querySelector(".notice [data-close]")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  event.target.closest(".notice").remove();
+});
