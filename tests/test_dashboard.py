@@ -576,6 +576,31 @@ def test_the_scorecard_leads_to_the_requests_that_broke_a_duty(tenant: Tenant) -
     assert "D01" in page(tenant, f"{UI}/requests/{sent}").text.partition("Duties")[2]
 
 
+def test_the_scorecard_leads_to_the_requests_that_met_a_duty(tenant: Tenant) -> None:
+    sent = [tenant.say("pingtree ping").headers["X-Sandbox-Request-Id"] for _ in range(4)]
+    found = page(tenant, f"{UI}/duties")
+    card = found.source.partition('id="pingtree-D01"')[2].partition("</li>")[0]
+    assert "met 4 times, first by" in card
+    assert [item for item in sent if f"/requests/{item}?" in card] == sent[:3]
+    [duty] = [
+        item
+        for item in tenant.control("GET", "audit").json()["platforms"]["pingtree"]["duties"]
+        if item["duty"] == "D01"
+    ]
+    assert (duty["outcome"], duty["requests"]) == ("pass", sent)
+
+
+def test_the_names_of_evidence_lead_to_what_they_mean(tenant: Tenant) -> None:
+    sent = tenant.say("pingtree ping", email="jane@example.com").headers["X-Sandbox-Request-Id"]
+    assert tenant.control("PUT", "conformance", report()).status_code == 200
+    for path in ("duties", "conformance", "conformance/PT-PING-201-ACCEPT", f"requests/{sent}"):
+        found = page(tenant, f"{UI}/{path}")
+        assert "seed:001 is the page “Create Source Ping API” of Pingtree" in found.text
+        assert found.ids().count("evidence") == 1
+        if path != "conformance":
+            assert "#evidence" in [item.get("href") for item in found.of("a")]
+
+
 def report(**more: Any) -> dict[str, Any]:
     row = {
         "id": "PT-PING-201-ACCEPT", "platform": "pingtree", "operation": "ping", "http": 201, "code": "ping_accept",

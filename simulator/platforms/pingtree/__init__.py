@@ -198,4 +198,6 @@ CONTRACT = Contract(
     buyer_wire=buyer_wire,
     asking=asking,
     duties=DUTIES,
+    documentation="docs.pingtree.com",
+    pages={"seed:001": "Create Source Ping API"},
 )

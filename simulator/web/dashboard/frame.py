@@ -86,6 +86,7 @@ class Frame:
             "asset": assets.url,
             "curl": self.curl,
             "was": lambda action, name, default="": _was(notice, action, name, default),
+            "vendors": tuple(self.parts.contracts.values()),
             "tenant": tenant.id if tenant else name,
             "tenants": [item.id for item in self.parts.tenants][:MOST_TENANTS_LISTED],
             "now": tenant.clock.now() if tenant else None,
