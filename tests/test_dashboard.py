@@ -595,7 +595,7 @@ def test_the_names_of_evidence_lead_to_what_they_mean(tenant: Tenant) -> None:
     assert tenant.control("PUT", "conformance", report()).status_code == 200
     for path in ("duties", "conformance", "conformance/PT-PING-201-ACCEPT", f"requests/{sent}"):
         found = page(tenant, f"{UI}/{path}")
-        assert "seed:001 is the page “Create Source Ping API” of Pingtree" in found.text
+        assert "seed:001 is Pingtree's page “Create Source Ping API”" in found.text
         assert found.ids().count("evidence") == 1
         if path != "conformance":
             assert "#evidence" in [item.get("href") for item in found.of("a")]

@@ -6,7 +6,14 @@ for (const choice of document.querySelectorAll("[data-autosubmit]")) {
 document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
+  else remember(event.target);
 });
+
+function remember(form) {
+  const hash = new URL(form.elements.back?.value || "", location.href).hash;
+  const section = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
+  if (section) sessionStorage.setItem("left", `${hash} ${section.getBoundingClientRect().top}`);
+}
 
 for (const form of document.querySelectorAll("form[data-curl]")) {
   const shown = document.getElementById(form.dataset.curl);
@@ -39,8 +46,15 @@ function quoted(text) {
 const place = new URL(location.href);
 if (place.searchParams.has("notice")) {
   place.searchParams.delete("notice");
+  // The address leads to the top of the section; with a script it stays where it stood on the screen.
+  const [hash, top] = (sessionStorage.getItem("left") || "").split(" ");
+  const section = hash === place.hash && document.getElementById(decodeURIComponent(hash.slice(1)));
+  const stay = () => scrollBy({ top: section.getBoundingClientRect().top - Number(top), behavior: "instant" });
+  // The browser goes to the section in the first frame after the page has loaded, so this is the one after it.
+  if (section) addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(stay)));
   history.replaceState(history.state, "", place);
 }
+sessionStorage.removeItem("left");
 document.querySelector(".notice [data-close]")?.addEventListener("click", (event) => {
   event.preventDefault();
   event.target.closest(".notice").remove();
