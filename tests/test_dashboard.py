@@ -544,6 +544,7 @@ def test_state_is_reset_and_snapshots_are_restored_by_forms(tenant: Tenant) -> N
     assert "The state is kept as before" in do(tenant, "snapshot", name="before").text
     assert "leads (1)" in do(tenant, "reset", scopes=["leads", "caps"]).text
     assert tenant.control("GET", "leads").json()["leads"] == []
+    assert "Nothing was done: choose at least one of the scopes" in do(tenant, "reset").text
     assert "are those of before" in do(tenant, "restore", name="before").text
     assert len(tenant.control("GET", "leads").json()["leads"]) == 1
     assert "is forgotten" in do(tenant, "forget-snapshot", name="before").text

@@ -164,7 +164,12 @@ def _refusal(answer: Mapping[str, Any]) -> str:
 
 
 def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, Mapping[str, Any]]:
-    """Call the control API as any program would, without leaving the process; return status and answer."""
+    """Call the control API as any program would, without leaving the process; return status and answer.
+
+    Raises ValueError for what nobody can have meant. To choose nothing is one: to the control API it means everything.
+    """
+    if empty := [name for name, kind in action.fields.items() if kind == "list" and not typed.getlist(name)]:
+        raise ValueError(f"choose at least one of the {empty[0]}")
     try:
         data = orjson.dumps(body) if (body := action.body(typed)) else b""
     except TypeError as error:

@@ -25,6 +25,8 @@ for (const form of document.querySelectorAll("form[data-curl]")) {
 function command(form) {
   const told = form.dataset;
   const body = JSON.parse(told.fixed || "{}");
+  const choices = Array.from(form.querySelectorAll('[data-json="list"]'));
+  if (choices.length && !choices.some((choice) => choice.checked)) return "# choose at least one";
   for (const field of form.querySelectorAll("[data-json]")) {
     if ((field.type === "radio" || field.type === "checkbox") && !field.checked) continue;
     const value = field.value.trim();
