@@ -343,7 +343,7 @@ def test_after_a_button_the_page_stands_where_the_button_was_and_says_what_becam
 
 
 def _is_near(one: Any, other: Any) -> bool:
-    return abs(one["y"] - other["y"]) < 3
+    return bool(abs(one["y"] - other["y"]) < 3)
 
 
 def test_a_filter_by_source_minds_capitals_also_of_what_comes_later(visit: Visit, server: Running) -> None:
