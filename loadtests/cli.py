@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -183,10 +182,14 @@ def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | No
 def _check_places(*files: Path | None) -> None:
     """End with one line when a report could not be written: before the run, not after it."""
     for file in files:
-        if file and str(file) != "-":
-            place = file if file.exists() else file.parent
-            if not file.parent.is_dir() or not os.access(place, os.W_OK):
-                _leave(USAGE, f"leadsandbox: cannot write {file}: no such folder, or no permission")
+        if file and str(file) != "-" and (file.is_file() or not file.exists()):  # a pipe waits for its reader
+            new = not file.exists()
+            try:
+                file.open("ab").close()
+            except OSError as error:
+                _leave(USAGE, f"leadsandbox: cannot write {file}: {error.strerror}")
+            if new:
+                file.unlink()
 
 
 class Failure(NamedTuple):
@@ -201,7 +204,9 @@ def _results(book: Book, wishes: Wishes, *, quiet: bool) -> tuple[list[Result], 
     from loadtests import session
     from loadtests.telling import Teller
 
-    teller = Teller(terminal=sys.stderr.isatty(), quiet=quiet)
+    engine = wishes.engine
+    waits = f"waiting for workers ({engine.expect_workers}) at port {engine.master_port}" if engine.master else ""
+    teller = Teller(terminal=sys.stderr.isatty(), quiet=quiet, waits=waits)
     results: list[Result] = []
     failure = None
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that Locust and the sandbox end, too

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 SECOND = 1_000_000_000
+HONEST_WAIT = 1  # second, of a 429: at a whole rate, a token and a slot are never further away
 """Nanoseconds: every time in this package is a whole number of them, so that no judgement rests on rounding."""
 
 
@@ -31,11 +32,6 @@ class Limit:
     def rest(self) -> int:
         """Nanoseconds of silence after which a key is as good as fresh: a full bucket and an empty second."""
         return max(SECOND, -(-self.capacity * SECOND // self.rate))
-
-    @property
-    def longest_wait(self) -> int:
-        """The largest honest `Retry-After`, in whole seconds: a token and a slot are never further away."""
-        return max(1, -(-1 // self.rate))
 
     def most(self, window: int) -> int:
         """Return the most that may be accepted in any window of so many nanoseconds."""

@@ -79,6 +79,8 @@ def chosen(wishes: Wishes, book: Book) -> dict[str, Scenario]:
     found = {name: book.scenario[name].scaled(wishes.rate, wishes.seconds) for name in wishes.names}
     if wishes.url:
         target.address_of(wishes.url)
+    elif wishes.keys:
+        raise RefusedError("--key names a supplier of a --target; a sandbox of our own makes its suppliers itself")
     elsewhere = bool(wishes.url) and not target.is_here(wishes.url)
     if elsewhere and not wishes.permission:
         raise RefusedError(

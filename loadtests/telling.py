@@ -17,10 +17,11 @@ _EVERY = 10.0  # seconds between two lines where no bar can be drawn
 class Teller:
     """Tells people on standard error how the runs go, and on standard output what they showed.
 
-    `quiet` leaves standard output to a program.
+    `quiet` leaves standard output to a program; `waits` says what a run has to wait for before it can begin.
     """
 
-    def __init__(self, *, terminal: bool, quiet: bool) -> None:
+    def __init__(self, *, terminal: bool, quiet: bool, waits: str = "") -> None:
+        self._waits = waits
         self._out = Console(stderr=quiet, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
         self._err = Console(stderr=True, highlight=False)
         columns = (
@@ -36,6 +37,8 @@ class Teller:
     def begins(self, name: str, seconds: float) -> None:
         self._name, self._seconds, self._began = name, seconds, time.monotonic()
         self._said = self._began
+        if self._waits:
+            self._err.print(f"{name}: {self._waits}")
         if self._bar is None:
             self._err.print(f"{name}: {seconds:.0f} s")
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtests import judge
 from loadtests.figures import MS, figures_of
-from loadtests.law import SECOND, Limit
+from loadtests.law import HONEST_WAIT, SECOND, Limit
 from loadtests.log import Record
 from loadtests.rehearsal import always, lawful, rehearse
 from loadtests.scenarios import Book, Pressed, Scenario
@@ -160,7 +160,7 @@ def _findings(scenario: Scenario, book: Book, grouped: Mapping[tuple[str, str], 
         else:
             yield from _unlawful(where, records, limit)
             if "retry-after" in scenario.checks:
-                yield from _dishonest(where, records, limit)
+                yield from _dishonest(where, records)
         if "carriers" in scenario.checks:
             yield from _disagreeing(where, records)
 
@@ -190,12 +190,11 @@ def _unlawful(where: tuple[str, str], records: Sequence[Record], limit: Limit) -
         yield _finding("too strict", where, [item.record for item in wrongful], f"{name}: {said}")
 
 
-def _dishonest(where: tuple[str, str], records: Sequence[Record], limit: Limit) -> Iterator[Finding]:
-    bad = [record for record in records if record.refused and not 1 <= record.wait <= limit.longest_wait]
+def _dishonest(where: tuple[str, str], records: Sequence[Record]) -> Iterator[Finding]:
+    bad = [record for record in records if record.refused and record.wait != HONEST_WAIT]
     if bad:
         said = f"Retry-After: {bad[0].retry_after}" if bad[0].retry_after else "no Retry-After"
-        honest = "1" if limit.longest_wait == 1 else f"1 to {limit.longest_wait}"
-        sentence = f"{where[1]}, key {where[0]}: {len(bad)} answers of 429 with {said}, where {honest} is honest"
+        sentence = f"{where[1]}, key {where[0]}: {len(bad)} answers of 429 with {said}, where {HONEST_WAIT} is honest"
         yield _finding("dishonest Retry-After", where, bad, sentence)
 
 

@@ -112,7 +112,7 @@ def test_pages_go_on_after_one_more_worker_made_a_journal() -> None:
     joined.record(label(source="s"), orjson.dumps({"began": 9}))
     second = Merged([*parts, joined]).select(Filter(), 10, first.next)
     assert [entry["id"] for entry in first.requests] == [ids[3], ids[2]]
-    assert {entry["id"] for entry in second.requests} == {ids[1], ids[0], early}, "and nothing newer than the first page"
+    assert {entry["id"] for entry in second.requests} == {ids[1], ids[0], early}, "none is newer than the first page"
 
 
 def test_an_evicted_request_is_gone_and_one_that_never_was_is_unknown() -> None:

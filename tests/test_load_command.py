@@ -206,6 +206,8 @@ def test_a_book_that_would_judge_wrongly_or_nothing_is_refused(tmp_path: Path, b
         (("lookup", "--target", "http://[::1"), "http://[::1"),
         (("lookup", "--target", "ftp://127.0.0.1"), "a target is http://"),
         (("lookup", "--target", "127.0.0.1:8080"), "a target is http://"),
+        (("lookup", "--key", "key-a"), "--key names a supplier of a --target"),
+        (("lookup", "--html", "/proc/report.html"), "cannot write /proc/report.html"),
         (("lookup", "--json", "/dev/null/x"), "cannot write /dev/null/x"),
         (("lookup", "--csv", "/dev/null/x"), "cannot write /dev/null/x"),
         (("lookup", "--html", "/dev/null/x"), "cannot write /dev/null/x"),

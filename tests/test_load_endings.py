@@ -127,6 +127,7 @@ def test_a_master_lets_workers_of_other_calls_send(book: str, said: Path, tmp_pa
     ):
         assert master.wait(60) in {0, 21}, said.read_text()
         assert worker.wait(60) == 0, workers_said.read_text()
+    assert f"both: waiting for workers (1) at port {port}" in said.read_text()
     figures = json.loads(report.read_text())["scenarios"][0]["figures"]
     assert (figures["processes"], figures["sent"], figures["clock_error_ms"]) == (1, 345, 0.0)
 
