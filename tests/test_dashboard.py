@@ -493,6 +493,24 @@ def test_all_that_the_pages_can_do_is_on_one_of_them(tenant: Tenant) -> None:
     assert names >= ACTIONS.keys() - {"freeze"}  # "Let it run" is in its place
 
 
+def test_what_became_of_an_action_is_told_by_whichever_worker_renders_the_page(tenant: Tenant) -> None:
+    url = f"{tenant.base}{UI}/do/arm"
+    asked: dict[str, Any] = {"params": {"tenant": tenant.name}, "timeout": TIMEOUT}
+    browser = requests.Session()
+    done = browser.post(url, data={"trigger": "no_such", "back": f"{UI}/steering"}, allow_redirects=False, **asked)
+    cookie = done.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    with sandbox("--db", ":memory:") as other:
+        told = Page(browser.get(f"{other.base_url}{done.headers['Location']}", timeout=TIMEOUT))
+        assert "'no_such' is no trigger" in told.text
+        assert "no_such" in [item.get("value") for item in told.of("input")]
+        for strange in ("", "!", "bm9uZQ==", "e30="):
+            sent = {"Cookie": f"leadsandbox_notice={strange}"}
+            page = requests.get(f"{other.base_url}{done.headers['Location']}", headers=sent, timeout=TIMEOUT)
+            assert (page.status_code, "no_such" in page.text) == (200, False)
+
+
 def test_the_curl_beside_a_button_does_what_the_button_does(tenant: Tenant) -> None:
     found = page(tenant, f"{UI}/steering")
     [command] = re.findall(r"curl -X POST '[^']*/clock[^']*' -d '\{\"advance\":\"301 s\"\}'", found.text)
