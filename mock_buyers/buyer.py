@@ -26,7 +26,7 @@ from simulator.platforms.leaddistro.signing import (
 )
 from simulator.platforms.pingtree.buyer_wire import PII_FIELDS, looks_like_pii
 
-REMEMBERED: Final = 100_000
+REMEMBERED: Final = 30_000
 """Ping ids and event ids that a buyer remembers; the oldest go first."""
 
 
