@@ -50,8 +50,8 @@ load-smoke: $(READY)  ## Two load scenarios against a sandbox of their own, abou
 	@$(BIN)/leadsandbox load lookup steady --attempts 3
 
 reliability: $(READY)  ## Kill everything at random, take away what it needs: about half an hour
-	@LEADSANDBOX_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/test_kill.py tests/test_outages.py \
-	  tests/test_exactness.py tests/test_check_state.py
+	@LEADSANDBOX_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/test_kill.py tests/test_started_again.py tests/test_outages.py \
+	  tests/test_machines.py tests/test_exactness.py tests/test_check_state.py
 
 fuzz: $(READY)  ## Any order of requests against a model, generated requests, nonsense on raw sockets; new dice each time
 	@LEADSANDBOX_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_state_machines.py tests/test_second_judge.py

@@ -36,48 +36,59 @@ class _Number(click.FloatRange):
         return number
 
 
+_PLAN = [
+    click.option("--list", "listing", is_flag=True, help="List the scenarios and what each catches."),
+    click.option("--target", default="", help="Base URL to test. Default: a sandbox of its own, ended afterwards."),
+    click.option("--key", "keys", multiple=True, metavar="KEY[,SUPPLIER[,CAMPAIGN]]",
+                 help="Supplier key of the target, repeatable. Default: those that a sandbox tells."),
+    click.option("--users", type=click.IntRange(1, 1000), help="Connections. Default: the scenario's own."),
+    click.option("--rate", type=_Number(0, min_open=True),
+                 help="Scale the plan to this many requests/s at its peak."),
+    click.option("--duration", type=_Number(0, min_open=True),
+                 help="Scale the plan to this many seconds."),
+    click.option("--accept-rate", type=_Number(0, 1), default=1.0, show_default=True,
+                 help="Share of Pingtree pings that the buyer of our own sandbox takes."),
+    click.option("--scenarios", "book", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                 help="Scenarios, limits and thresholds of your own, as TOML."),
+]  # fmt: skip
+
+_REPORTS = [
+    click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
+                 help="Write our report with plots here, and Locust's own beside it."),
+    click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+                 help="Write verdicts and figures here; - is standard output."),
+    click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path),
+                 help="Write every request here."),
+]  # fmt: skip
+
+_PROCESSES = [
+    click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True,
+                 help="Locust processes that send, on this machine."),
+    click.option("--master", is_flag=True, help="Wait for workers and let them send."),
+    click.option("--expect-workers", type=click.IntRange(1, 1000), default=1, show_default=True,
+                 help="Workers that a master waits for."),
+    click.option("--worker", is_flag=True, help="Send what a master deals; needs no scenario."),
+    click.option("--master-host", default="127.0.0.1", show_default=True, help="Where a worker finds its master."),
+    click.option("--master-port", type=click.IntRange(1, 65535), default=5557, show_default=True,
+                 help="The master's port."),
+    click.option("--ui", is_flag=True, help="Show Locust's web page while one scenario runs, until Ctrl-C."),
+    click.option("--ui-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
+                 help="Port of that page."),
+]  # fmt: skip
+
+_CARE = [
+    click.option("--attempts", type=click.IntRange(1, 5),
+                 help="Times that a scenario runs that shows nothing. Default: 2 on this machine, 1 on any other."),
+    click.option("--seed", type=click.IntRange(0, 2**30), help="Send the same leads again."),
+    click.option("--max-rate", type=_Number(0, min_open=True),
+                 help="Most requests/s to allow. Default: 2000 on this machine, 100 on any other."),
+    click.option("--i-have-permission", "permission", is_flag=True,
+                 help="You may load-test this target, which is not this machine."),
+]  # fmt: skip
+
+
 def _options(command: F) -> F:
-    options = [
-        click.option("--list", "listing", is_flag=True, help="List the scenarios and what each catches."),
-        click.option("--target", default="", help="Base URL to test. Default: a sandbox of its own, ended afterwards."),
-        click.option("--key", "keys", multiple=True, metavar="KEY[,SUPPLIER[,CAMPAIGN]]",
-                     help="Supplier key of the target, repeatable. Default: those that a sandbox tells."),
-        click.option("--users", type=click.IntRange(1, 1000), help="Connections. Default: the scenario's own."),
-        click.option("--rate", type=_Number(0, min_open=True),
-                     help="Scale the plan to this many requests/s at its peak."),
-        click.option("--duration", type=_Number(0, min_open=True),
-                     help="Scale the plan to this many seconds."),
-        click.option("--accept-rate", type=_Number(0, 1), default=1.0, show_default=True,
-                     help="Share of Pingtree pings that the buyer of our own sandbox takes."),
-        click.option("--scenarios", "book", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                     help="Scenarios, limits and thresholds of your own, as TOML."),
-        click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
-                     help="Write our report with plots here, and Locust's own beside it."),
-        click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-                     help="Write verdicts and figures here; - is standard output."),
-        click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path),
-                     help="Write every request here."),
-        click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True,
-                     help="Locust processes that send, on this machine."),
-        click.option("--master", is_flag=True, help="Wait for workers and let them send."),
-        click.option("--expect-workers", type=click.IntRange(1, 1000), default=1, show_default=True,
-                     help="Workers that a master waits for."),
-        click.option("--worker", is_flag=True, help="Send what a master deals; needs no scenario."),
-        click.option("--master-host", default="127.0.0.1", show_default=True, help="Where a worker finds its master."),
-        click.option("--master-port", type=click.IntRange(1, 65535), default=5557, show_default=True,
-                     help="The master's port."),
-        click.option("--ui", is_flag=True, help="Show Locust's web page while one scenario runs, until Ctrl-C."),
-        click.option("--ui-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
-                     help="Port of that page."),
-        click.option("--attempts", type=click.IntRange(1, 5),
-                     help="Times that a scenario runs that shows nothing. Default: 2 on this machine, 1 on any other."),
-        click.option("--seed", type=click.IntRange(0, 2**30), help="Send the same leads again."),
-        click.option("--max-rate", type=_Number(0, min_open=True),
-                     help="Most requests/s to allow. Default: 2000 on this machine, 100 on any other."),
-        click.option("--i-have-permission", "permission", is_flag=True,
-                     help="You may load-test this target, which is not this machine."),
-    ]  # fmt: skip
-    for option in reversed(options):
+    for option in reversed([*_PLAN, *_REPORTS, *_PROCESSES, *_CARE]):
         command = option(command)
     return command
 

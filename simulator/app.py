@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from simulator.addresses import CannotStartError
 from simulator.buyers import BuyerCalls
@@ -18,10 +17,12 @@ from simulator.configuration import sandboxes
 from simulator.dice import Dice
 from simulator.events import MOST_SUBSCRIBERS, Hub, on_end_of_process
 from simulator.exchange import Exchange
+from simulator.hearing import Hearing
 from simulator.introducing import Introductions
 from simulator.journal import Journals
 from simulator.limits import Limiter, LimiterUnavailableError, open_limiter
 from simulator.metrics import Metrics
+from simulator.originals import restored
 from simulator.platforms import CONTRACTS
 from simulator.reach import reach
 from simulator.recording import Recorder
@@ -30,7 +31,7 @@ from simulator.settings import Settings
 from simulator.sharing import Sharing
 from simulator.siblings import Siblings
 from simulator.store import Store
-from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError, restored
+from simulator.tenancy import ForbiddenHostError, Others, PersonaError, Tenancy, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant, Tenants
 from simulator.triggers.table import Words
 from simulator.watching import Watch
@@ -49,8 +50,9 @@ from simulator.web import (
 )
 from simulator.web import tenancy as tenancy_routes
 from simulator.web.dashboard.parts import Parts
+from simulator.web.plain import Application
 from simulator.webhooks import Courier
-from simulator.welcome import Welcome
+from simulator.welcome import Introduce, Welcome
 
 
 def create(settings: Settings) -> Flask:
@@ -58,79 +60,110 @@ def create(settings: Settings) -> Flask:
 
     Raises ConfigurationError, StoreError or CannotStartError.
     """
-    store = Store.open(settings.database)
-    calls = BuyerCalls(reach(settings.allow_hosts, [settings.mock_buyers_url]))
-    tenants = Tenants(settings.mock_buyers_url, _generations(store))
-    journals, hub = Journals(settings.journal_entries, settings.journal_bytes), Hub(_streams(settings))
-    metrics = Metrics(journals, hub)
-    watch = Watch(tenants, journals, hub, store, CONTRACTS, settings.mock_buyers_url)
-    recorder = Recorder(tenants, journals, hub, metrics, mask_bodies=settings.mask_bodies)
-    siblings = Siblings(settings.folder if settings.workers > 1 else "", journals, metrics)
-    courier = Courier(tenants, store, calls, CONTRACTS, recorder.delivered)
-    exchange = Exchange(tenants, store, calls, _limiter(settings), courier.announce, CONTRACTS.values())
-    words = {name: Words(contract) for name, contract in CONTRACTS.items()}
-    sharing = Sharing(store, words, recorder.forget) if store.is_shared else None
-    others = sharing or Others()
-    tenancy = Tenancy(tenants, store, calls, settings.mock_buyers_url, exchange.reception.forget, others)
-    exchange.clear_away = tenancy.clear_away
-    if sharing is not None:
-        sharing.join()
-        exchange.be_sure = sharing.be_sure
-    _take_in(tenancy, default := _default_tenant(settings, store))
-    _check_hosts(tenancy, default)
-    for name, document in store.saved_tenants():
-        if name != DEFAULT:
-            _take_in(tenancy, restored(name, document))
-    app = Flask("leadsandbox", static_folder=None)
-    introduce = _introduce(settings, store, tenants)
-    mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, calls)
+    works = Works(settings)
+    works.take_in_tenants()
+    app = Application("leadsandbox")
+    _add_routes(app, works)
+    on_end_of_process(works.end)
+    works.start()
+    return app
+
+
+class Works:
+    """All that answers requests, put together. What the routes are is not known here."""
+
+    def __init__(self, settings: Settings) -> None:
+        own = settings.mock_buyers_url
+        self.settings = settings
+        self.store = Store.open(settings.database)
+        self.calls = BuyerCalls(reach(settings.allow_hosts, [own]))
+        self.tenants = Tenants(own, _generations(self.store))
+        self.journals = Journals(settings.journal_entries, settings.journal_bytes)
+        self.hub = Hub(_streams(settings))
+        self.metrics = Metrics(self.journals, self.hub)
+        self.recorder = Recorder(self.tenants, self.journals, self.hub, self.metrics, mask_bodies=settings.mask_bodies)
+        folder = settings.folder if settings.workers > 1 else ""
+        self.siblings = Siblings(folder, self.journals, self.metrics, self.hub)
+        self.hearing = Hearing(self.hub, self.siblings.others, alone=self.siblings.alone)
+        self.watch = Watch(self.tenants, self.journals, self.siblings, self.hub, self.store, CONTRACTS, own)
+        self.courier = Courier(self.tenants, self.store, self.calls, CONTRACTS, self.recorder.delivered)
+        announce = self.courier.announce
+        self.exchange = Exchange(self.tenants, self.store, self.calls, _limiter(settings), announce, CONTRACTS.values())
+        words = {name: Words(contract) for name, contract in CONTRACTS.items()}
+        self.sharing = Sharing(self.store, words, self.recorder.forget) if self.store.is_shared else None
+        forget, others = self.exchange.reception.forget, self.sharing or Others()
+        self.tenancy = Tenancy(self.tenants, self.store, self.calls, own, forget, others)
+        self.exchange.clear_away = self.tenancy.clear_away
+
+    def take_in_tenants(self) -> None:
+        """Take in the sandbox file's tenant and those that were made; as one of several simulators, if so."""
+        if self.sharing is not None:
+            self.sharing.join()
+            self.exchange.be_sure = self.sharing.be_sure
+        _take_in(self.tenancy, default := _default_tenant(self.settings, self.store))
+        _check_hosts(self.tenancy, default)
+        for name, document in self.store.saved_tenants():
+            if name != DEFAULT:
+                _take_in(self.tenancy, restored(name, document))
+
+    def forget_requests(self, tenant: Tenant) -> int:
+        """Empty a tenant's journals, those of the other workers too; return how many requests went."""
+        return self.siblings.of(tenant.id).clear() + self.recorder.forget(tenant)
+
+    def start(self) -> None:
+        if self.sharing is not None:
+            self.sharing.start(self.tenancy)
+        self.siblings.start()
+        self.courier.start()
+        Introductions(self.tenancy).start()
+
+    def end(self) -> None:
+        self.hub.close()
+        if self.sharing is not None:
+            self.sharing.leave()
+
+
+def _add_routes(app: Flask, works: Works) -> None:
+    settings, tenants, exchange = works.settings, works.tenants, works.exchange
+    introduce = _introduce(settings, works.store, tenants)
+    mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, works.calls)
     reports = conformance.Reports(settings.conformance_report, _shared_report(settings))
-    parts = [
-        faults.blueprint(tenants, CONTRACTS, hub),
-        tenancy_routes.blueprint(tenancy, courier, introduce, partial(_forgotten, recorder, siblings), hub),
-        state.blueprint(tenants, store, courier),
-        observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
-        streaming.blueprint(tenants, hub, watch),
-        audit.blueprint(tenants, siblings, store, CONTRACTS, settings.mock_buyers_url),
-        documents.blueprint(tenants, CONTRACTS),
-        buyers.blueprint(tenants, store, mock_buyers),
-        conformance.blueprint(reports),
-    ]
-    reloader = _reloader(settings, tenancy, hub)
-    health = _health(settings, reloader, siblings)
+    health = _health(settings, _reloader(settings, works.tenancy, works.hub), works.siblings)
     pages = Parts(
-        tenancy, store, siblings, CONTRACTS, mock_buyers, reports, introduce, health,
+        works.tenancy, works.store, works.siblings, CONTRACTS, mock_buyers, reports, introduce, health,
         token=settings.control_token, version=version("leadsandbox"),
     )  # fmt: skip
     dashboard.register(app, pages)
     control.register(
         app,
-        parts,
+        _control(works, introduce, mock_buyers, reports),
         introduce=introduce,
         health=health,
         token=settings.control_token,
         relayed=settings.wire,
         be_sure=exchange.be_sure,
     )
-    vendor_api.register(app, CONTRACTS.values(), exchange, recorder, relayed=settings.wire, strict=settings.strict)
+    vendor_api.register(
+        app, CONTRACTS.values(), exchange, works.recorder, relayed=settings.wire, strict=settings.strict
+    )
     app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
-    on_end_of_process(partial(_end, hub, sharing))
-    if sharing is not None:
-        sharing.start(tenancy)
-    siblings.start()
-    courier.start()
-    Introductions(tenancy).start()
-    return app
 
 
-def _forgotten(recorder: Recorder, siblings: Siblings, tenant: Tenant) -> int:
-    return siblings.of(tenant.id).clear() + recorder.forget(tenant)
-
-
-def _end(hub: Hub, sharing: Sharing | None) -> None:
-    hub.close()
-    if sharing is not None:
-        sharing.leave()
+def _control(
+    works: Works, introduce: Introduce, mock_buyers: buyers.MockBuyers, reports: conformance.Reports
+) -> list[Blueprint]:
+    tenants, store, hub, siblings = works.tenants, works.store, works.hub, works.siblings
+    return [
+        faults.blueprint(tenants, CONTRACTS, hub),
+        tenancy_routes.blueprint(works.tenancy, works.courier, introduce, works.forget_requests, hub),
+        state.blueprint(tenants, store, works.courier),
+        observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
+        streaming.blueprint(tenants, hub, works.hearing, works.watch),
+        audit.blueprint(tenants, siblings, store, CONTRACTS, works.settings.mock_buyers_url),
+        documents.blueprint(tenants, CONTRACTS),
+        buyers.blueprint(tenants, store, mock_buyers),
+        conformance.blueprint(reports),
+    ]
 
 
 def _reloader(settings: Settings, tenancy: Tenancy, hub: Hub) -> Reloader | None:
@@ -181,7 +214,7 @@ def _check_hosts(tenancy: Tenancy, tenant: Tenant) -> None:
         raise CannotStartError(f"{error}; start it with --allow-host if the sandbox may speak to it") from None
 
 
-def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Callable[[str], dict[str, Any]]:
+def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Introduce:
     facts = {
         "mock_buyers": settings.mock_buyers_url,
         "database": store.place,

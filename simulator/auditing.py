@@ -55,8 +55,8 @@ def audit(
 
     Keys: `tenant`, `requests` (graded), `evicted` (no longer in the journal, so not graded), `summary` (duties by
     outcome) and `platforms`: each {title, requests, duties}, a duty being {duty, outcome, severity, rule, source,
-    basis, advice, exercised, overall, reason, findings}, a finding {duty, severity, detail, rule, source, advice,
-    requests, count}.
+    basis, advice, exercised, overall, reason, findings, requests (of a passed duty, those that first met it)}, a
+    finding {duty, severity, detail, rule, source, advice, requests, count}.
     """
     size = journal.size()
     platforms = {
@@ -134,6 +134,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "exercised": verdict.exercised,
         "overall": duty.overall,
         "reason": verdict.reason,
+        "requests": list(verdict.requests),
         "findings": [_finding(verdict, finding) for finding in verdict.findings],
     }
 

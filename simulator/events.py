@@ -7,7 +7,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -27,27 +27,66 @@ class TooManySubscribersError(Exception):
         self.limit = limit
 
 
+class News(NamedTuple):
+    """What came since the last look: events, how many more were lost, whether there is new evidence."""
+
+    events: tuple[bytes, ...] = ()
+    lost: int = 0
+    evidence: bool = False
+
+
 class Subscription:
     """One reader of one tenant's events. A reader that is too slow loses the oldest, and is told how many."""
 
-    def __init__(self, hub: Hub, tenant: str, kinds: frozenset[str], queue: int) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        tenant: str,
+        kinds: frozenset[str],
+        queue: int,
+        *,
+        is_foreign: bool = False,
+        rings: bool = False,
+    ) -> None:
+        """`is_foreign`: for another worker. `rings`: told that there is evidence, also where it hears none of it."""
         self._hub = hub
         self.tenant = tenant
         self.kinds = kinds
+        self.is_foreign = is_foreign
+        self.rings = rings
         self._changed = threading.Condition()
         self._waiting: deque[bytes] = deque()
         self._queue = queue
-        self._dropped = 0
+        self._lost = 0
+        self._evidence = False
         self._stopped = threading.Event()
+
+    @property
+    def ended(self) -> bool:
+        return self._stopped.is_set()
 
     def put(self, event: bytes) -> None:
         with self._changed:
             if len(self._waiting) >= self._queue:
                 self._waiting.popleft()
-                self._dropped += 1
+                self._lost += 1
             self._waiting.append(event)
             if len(self._waiting) == 1:  # a reader that has something already is awake, or will look
                 self._changed.notify()
+
+    def ring(self) -> None:
+        """Tell that there is evidence."""
+        with self._changed:
+            if not self._evidence:
+                self._evidence = True
+                self._changed.notify()
+
+    def hear(self, news: News) -> None:
+        """Take in what somebody else was told."""
+        for event in news.events:
+            self.put(event)
+        with self._changed:
+            self._lost += news.lost
 
     def end(self) -> None:
         """Let the reader's stream end. Safe to call twice, and from any thread."""
@@ -60,25 +99,29 @@ class Subscription:
         """Return server-sent events until the reader goes away or the hub closes."""
         try:
             yield b": listening\n\n"
-            while (batch := self._next(heartbeat)) is not None:
-                yield batch or b": still here\n\n"
-                if batch:
-                    self._stopped.wait(PACE)  # what comes next comes at once when nothing came for that long
+            while (news := self.news(heartbeat)) is not None:
+                lost = (encoded("dropped", {"events": news.lost}),) if news.lost else ()
+                yield b"".join((*lost, *news.events)) or b": still here\n\n"
+                if news.events:
+                    self.rest()
         finally:
             self.end()
 
-    def _next(self, heartbeat: float) -> bytes | None:
+    def news(self, heartbeat: float = HEARTBEAT) -> News | None:
+        """Wait for something, so many seconds at most; None when it is over."""
         with self._changed:
-            if not self._waiting and not self._stopped.is_set():
+            if not self._waiting and not self._evidence and not self._stopped.is_set():
                 self._changed.wait(heartbeat)
             if self._stopped.is_set():
                 return None
-            batch = b"".join(self._waiting)
+            news = News(tuple(self._waiting), self._lost, self._evidence)
             self._waiting.clear()
-            if self._dropped:
-                batch = encoded("dropped", {"events": self._dropped}) + batch
-                self._dropped = 0
-            return batch
+            self._lost, self._evidence = 0, False
+            return news
+
+    def rest(self) -> None:
+        """Let events gather; what comes next comes at once when nothing came for that long."""
+        self._stopped.wait(PACE)
 
 
 class Hub:
@@ -94,8 +137,13 @@ class Hub:
 
     @property
     def listening(self) -> int:
-        """How many listen."""
+        """How many listen, other workers included."""
         return len(self._subscriptions)
+
+    @property
+    def streams(self) -> int:
+        """How many of them are streams that are open here."""
+        return sum(not one.is_foreign for one in self._subscriptions)
 
     def wants(self, kind: str, tenant: str) -> bool:
         """Whether somebody listens to events of this kind."""
@@ -103,11 +151,23 @@ class Hub:
 
     def subscribe(self, tenant: str, kinds: Iterable[str] = KINDS) -> Subscription:
         """Return a place to listen from. Raises TooManySubscribersError."""
-        subscription = Subscription(self, tenant, frozenset(kinds), self._queue)
         with self._lock:
-            if self._closed or len(self._subscriptions) >= self._most:
+            if self._closed or self.streams >= self._most:
                 raise TooManySubscribersError(self._most)
-            self._subscriptions = (*self._subscriptions, subscription)
+            return self._added(Subscription(self, tenant, frozenset(kinds), self._queue))
+
+    def overheard(self, tenant: str, kinds: Iterable[str], *, rings: bool) -> Subscription:
+        """Return a place for a stream that another worker has open. There are as many as the others have streams."""
+        own = Subscription(self, tenant, frozenset(kinds), self._queue, is_foreign=True, rings=rings)
+        with self._lock:
+            self._added(own)
+            closed = self._closed
+        if closed:
+            own.end()
+        return own
+
+    def _added(self, subscription: Subscription) -> Subscription:
+        self._subscriptions = (*self._subscriptions, subscription)
         return subscription
 
     def leave(self, subscription: Subscription) -> None:
@@ -123,6 +183,9 @@ class Hub:
                 listener.put(event)
         if readers and kind in EVIDENCE:
             self.noticed(tenant)
+            for reader in readers:
+                if reader.rings:
+                    reader.ring()
 
     def end(self, tenant: str) -> None:
         """End the streams of a tenant that is no more."""

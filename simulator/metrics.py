@@ -79,7 +79,7 @@ class Metrics(Collector):
         for name, text in _JOURNAL.items():
             total = sum(size[name] for size in self._journals.sizes())
             yield GaugeMetricFamily(f"leadsandbox_journal_{name}", text, total)
-        yield GaugeMetricFamily("leadsandbox_event_streams", "Open event streams", self._hub.listening)
+        yield GaugeMetricFamily("leadsandbox_event_streams", "Open event streams", self._hub.streams)
 
     def _answers(self) -> Metric:
         labels = ("platform", "operation", "row", "http")

@@ -28,6 +28,7 @@ from simulator.store import Store, StoreUnavailableError
 RETRY = 0.5  # seconds between tries of a worker that finds no database
 NEVER = 24 * 3600 * 1000  # milliseconds
 SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
+_STDERR = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
 KILL_AFTER = 1  # seconds behind the relay, which waited for the answers before
 
 
@@ -36,17 +37,32 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
 
     Raises ConfigurationError, StoreError, CannotStartError before anything listens.
     """
-    from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
-    from granian.http import HTTP1Settings  # noqa: PLC0415
-    from granian.log import LogLevels  # noqa: PLC0415
-
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
     lock = sole_use_of(settings.database)
     Store.open(settings.database).close()
     own_folder = PrivateFolder() if settings.workers > 1 and not settings.folder else None
     if own_folder is not None:
         settings = replace(settings, folder=own_folder.path)
+    server = _server(settings, told=parent_fd is None)
+    server.on_startup(partial(_end_with_parent, parent_fd))
+    try:
+        starts = multiprocessing.Value("i", 0)
+        server.serve(target_loader=partial(_load, settings, starts), wrap_loader=False)
+    finally:
+        lock.release()
+        if own_folder is not None:
+            own_folder.remove()
+        if settings.wire:  # the supervisor does the same, unless it was killed
+            shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
+
+
+def _server(settings: Settings, *, told: bool) -> Any:
+    """Return the server, which says on stderr what goes wrong in it if that is to be `told`."""
+    from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+
     server = Granian(
         "leadsandbox",
         address=settings.host,
@@ -58,23 +74,16 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         respawn_failed_workers=settings.workers > 1,
         blocking_threads=settings.threads,
         blocking_threads_idle_timeout=600,
-        log_level=LogLevels.warning,
+        log_enabled=told,
+        log_level=LogLevels.error,
+        log_dictconfig={"handlers": dict.fromkeys(("console", "access"), _STDERR)},  # stdout is for documents
         websockets=False,
         workers_kill_timeout=KILL_AFTER if settings.wire else max(int(settings.grace), 1),
         # The relay has deadlines of its own, and would lose the request that it sends while the server hangs up.
         http1_settings=HTTP1Settings(header_read_timeout=NEVER if settings.wire else SILENCE),
     )
-    server.on_startup(partial(_end_with_parent, parent_fd))
-    try:
-        server.respawned_wrks = _NeverAgain()
-        starts = multiprocessing.Value("i", 0)
-        server.serve(target_loader=partial(_load, settings, starts), wrap_loader=False)
-    finally:
-        lock.release()
-        if own_folder is not None:
-            own_folder.remove()
-        if settings.wire:  # the supervisor does the same, unless it was killed
-            shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
+    server.respawned_wrks = _NeverAgain()
+    return server
 
 
 class _NeverAgain(dict[int, float]):
@@ -101,7 +110,12 @@ def _load(settings: Settings, starts: Any) -> Any:
 
 
 def _settled(app: Any) -> Any:
-    """Keep the collector from walking over the application again and again; a request leaves it little to find."""
+    """Keep the collector from walking over the application again and again; a request leaves it little to find.
+
+    granian hands the environment of this process to the application as well: what it would take for headers goes.
+    """
+    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
+        del os.environ[name]
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)

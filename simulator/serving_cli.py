@@ -18,52 +18,63 @@ F = TypeVar("F", bound=Callable[..., Any])
 # ruff: noqa: PLC0415
 
 
+_ADDRESS = [
+    click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", show_envvar=True,
+                 help="Sandbox file. Default: the built-in sandbox."),
+    click.option("--host", default="127.0.0.1", show_default=True, envvar="LEADSANDBOX_HOST", show_envvar=True,
+                 help="Address to listen on."),
+    click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
+                 envvar="LEADSANDBOX_PORT", show_envvar=True, help="Port to listen on; 0 takes a free one."),
+]  # fmt: skip
+
+_SHARING = [
+    click.option("--db", envvar="LEADSANDBOX_DB", show_envvar=True, default="",
+                 help="Database file, :memory:, or a postgresql:// URL, which several simulators can share. "
+                 "Default: a private file in the platform's state folder."),
+    click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
+                 envvar="LEADSANDBOX_WORKERS", show_envvar=True,
+                 help="Simulator processes side by side; more than one need PostgreSQL."),
+    click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
+                 envvar="LEADSANDBOX_THREADS", show_envvar=True,
+                 help="Requests worked on at once; each may wait for buyers."),
+    click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
+                 help="File in which the simulators of one machine share rate limits. Default: workers do so by "
+                 "themselves."),
+    click.option("--redis", envvar="LEADSANDBOX_REDIS", show_envvar=True, default="",
+                 help="redis:// URL, for the rate limits of simulators on several machines."),
+]  # fmt: skip
+
+_JOURNAL = [
+    click.option("--journal-entries", type=click.IntRange(min=1), default=10_000, show_default=True,
+                 envvar="LEADSANDBOX_JOURNAL_ENTRIES", show_envvar=True,
+                 help="Requests that the journal of a tenant keeps."),
+    click.option("--journal-bytes", type=click.IntRange(min=1), default=33_554_432, show_default=True,
+                 envvar="LEADSANDBOX_JOURNAL_BYTES", show_envvar=True,
+                 help="Bytes that the journal of a tenant keeps."),
+    click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
+                 help="Keep the field names of leads in the journal, and no values."),
+]  # fmt: skip
+
+_MANNERS = [
+    click.option("--allow-host", "allow_hosts", multiple=True, envvar="LEADSANDBOX_ALLOW_HOST", show_envvar=True,
+                 help="Host name or network, besides this machine, that buyers and receivers of webhooks may be "
+                 "at. Repeat it, or separate by spaces in the environment; * is every public address."),
+    click.option("--stop-timeout", type=click.FloatRange(1, 600), default=8.0, show_default=True,
+                 envvar="LEADSANDBOX_STOP_TIMEOUT", show_envvar=True,
+                 help="Seconds from SIGTERM or Ctrl-C to the end; requests that came get their answers in them."),
+    click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
+                 help="Add no header of the sandbox's own to a vendor's answer."),
+    click.option("--conformance-report", type=click.Path(path_type=Path, dir_okay=False),
+                 envvar="LEADSANDBOX_CONFORMANCE_REPORT", show_envvar=True,
+                 help="report.json of `leadsandbox conform` that the dashboard shows; it may be written later."),
+    click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
+                 help="Bearer token of the control API. Required on any address but loopback; better given by the "
+                 "environment, which other users cannot read."),
+]  # fmt: skip
+
+
 def _server_options(command: F) -> F:
-    options = [
-        click.option("--config", type=click.Path(path_type=Path), envvar="LEADSANDBOX_CONFIG", show_envvar=True,
-                     help="Sandbox file. Default: the built-in sandbox."),
-        click.option("--host", default="127.0.0.1", show_default=True, envvar="LEADSANDBOX_HOST", show_envvar=True,
-                     help="Address to listen on."),
-        click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
-                     envvar="LEADSANDBOX_PORT", show_envvar=True, help="Port to listen on; 0 takes a free one."),
-        click.option("--db", envvar="LEADSANDBOX_DB", show_envvar=True, default="",
-                     help="Database file, :memory:, or a postgresql:// URL, which several simulators can share. "
-                     "Default: a private file in the platform's state folder."),
-        click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
-                     envvar="LEADSANDBOX_WORKERS", show_envvar=True,
-                     help="Simulator processes side by side; more than one need PostgreSQL."),
-        click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
-                     envvar="LEADSANDBOX_THREADS", show_envvar=True,
-                     help="Requests worked on at once; each may wait for buyers."),
-        click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
-                     help="File in which the simulators of one machine share rate limits. Default: workers do so by "
-                     "themselves."),
-        click.option("--redis", envvar="LEADSANDBOX_REDIS", show_envvar=True, default="",
-                     help="redis:// URL, for the rate limits of simulators on several machines."),
-        click.option("--journal-entries", type=click.IntRange(min=1), default=10_000, show_default=True,
-                     envvar="LEADSANDBOX_JOURNAL_ENTRIES", show_envvar=True,
-                     help="Requests that the journal of a tenant keeps."),
-        click.option("--journal-bytes", type=click.IntRange(min=1), default=33_554_432, show_default=True,
-                     envvar="LEADSANDBOX_JOURNAL_BYTES", show_envvar=True,
-                     help="Bytes that the journal of a tenant keeps."),
-        click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
-                     help="Keep the field names of leads in the journal, and no values."),
-        click.option("--allow-host", "allow_hosts", multiple=True, envvar="LEADSANDBOX_ALLOW_HOST", show_envvar=True,
-                     help="Host name or network, besides this machine, that buyers and receivers of webhooks may be "
-                     "at. Repeat it, or separate by spaces in the environment; * is every public address."),
-        click.option("--stop-timeout", type=click.FloatRange(1, 600), default=8.0, show_default=True,
-                     envvar="LEADSANDBOX_STOP_TIMEOUT", show_envvar=True,
-                     help="Seconds from SIGTERM or Ctrl-C to the end; requests that came get their answers in them."),
-        click.option("--strict", is_flag=True, envvar="LEADSANDBOX_STRICT", show_envvar=True,
-                     help="Add no header of the sandbox's own to a vendor's answer."),
-        click.option("--conformance-report", type=click.Path(path_type=Path, dir_okay=False),
-                     envvar="LEADSANDBOX_CONFORMANCE_REPORT", show_envvar=True,
-                     help="report.json of `leadsandbox conform` that the dashboard shows; it may be written later."),
-        click.option("--control-token", default="", envvar="LEADSANDBOX_CONTROL_TOKEN", show_envvar=True,
-                     help="Bearer token of the control API. Required on any address but loopback; better given by the "
-                     "environment, which other users cannot read."),
-    ]  # fmt: skip
-    for option in reversed(options):
+    for option in reversed([*_ADDRESS, *_SHARING, *_JOURNAL, *_MANNERS]):
         command = option(command)
     return command
 
@@ -71,7 +82,8 @@ def _server_options(command: F) -> F:
 @click.command()
 @_server_options
 @click.option("--direct", is_flag=True, envvar="LEADSANDBOX_DIRECT", show_envvar=True,
-              help="Leave out the relay: faster; resets and hangs are then approximated.")  # fmt: skip
+              help="Leave out the relay: faster; resets and hangs are then approximated, and a body that never comes "
+              "holds a thread for ever.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool, **more: Any) -> None:
@@ -109,7 +121,10 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
 @_server_options
 @click.option("--mock-buyers-url", default="", help="Where the mock buyers of this sandbox are.")
 def serve(*, config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> None:
-    """Run the simulator alone, without mock buyers. Most users want `up`."""
+    """Run the simulator alone, without mock buyers and relay. Most users want `up`.
+
+    Without a relay, a body that never comes holds a thread for ever: put a proxy in front where strangers may call.
+    """
     from simulator.addresses import reserve
 
     with _failures_as_exit_codes(), reserve(host, port) as held:

@@ -10,10 +10,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any, TypeVar
 
+from simulator import hearing
+from simulator.events import Hub
 from simulator.journal import (
     EvictedError,
     EvidenceGoneError,
@@ -93,11 +95,17 @@ class _Remote:
 class Siblings:
     """This worker among those of its folder; without a folder, alone."""
 
-    def __init__(self, folder: str, journals: Journals, metrics: Metrics) -> None:
+    def __init__(self, folder: str, journals: Journals, metrics: Metrics, hub: Hub) -> None:
         self._folder = Path(folder) if folder else None
         self._journals = journals
         self._metrics = metrics
+        self._hub = hub
         self._own = f"{PREFIX}{os.getpid()}"
+
+    @property
+    def alone(self) -> bool:
+        """Whether there never are others."""
+        return self._folder is None
 
     def start(self) -> None:
         if self._folder is not None:
@@ -106,13 +114,13 @@ class Siblings:
 
     def count(self) -> int:
         """Return how many workers there are, this one included."""
-        return 1 + len(list(self._others()))
+        return 1 + sum(_lives(path) for path in self.others())
 
     def of(self, tenant: str) -> Requests:
         """Return what all workers keep of a tenant's requests."""
         own = self._journals.of(tenant)
         others: list[Requests] = []
-        for path in self._others():
+        for path in self.others():
             with contextlib.suppress(GoneError):
                 if name := _raised(_ask(path, tenant, "name")):
                     others.append(_Remote(path, tenant, name))
@@ -121,7 +129,7 @@ class Siblings:
     def keeping(self, request_id: str) -> str | None:
         """Return the tenant whose journal gave this id, in any worker."""
         found = self._journals.keeping(request_id)
-        for path in self._others() if found is None else ():
+        for path in self.others() if found is None else ():
             with contextlib.suppress(GoneError):
                 found = found or _raised(_ask(path, "", "keeping", request_id))
         return found
@@ -129,12 +137,13 @@ class Siblings:
     def measured(self) -> bytes:
         """Return the sums of what all workers counted, in Prometheus' text."""
         texts = [self._metrics.text()]
-        for path in self._others():
+        for path in self.others():
             with contextlib.suppress(GoneError):
                 texts.append(_raised(_ask(path, "", "metrics")))
         return summed(texts) if len(texts) > 1 else texts[0]
 
-    def _others(self) -> Iterator[Path]:
+    def others(self) -> Iterator[Path]:
+        """Return the sockets of the other workers, as far as they are known to live."""
         if self._folder is not None:
             yield from (path for path in sorted(self._folder.glob(f"{PREFIX}*")) if path.name != self._own)
 
@@ -151,6 +160,10 @@ class Siblings:
         with contextlib.closing(connection), contextlib.suppress(OSError, EOFError):
             if connection.poll(PATIENCE):
                 tenant, method, arguments = connection.recv()
+                if method == hearing.LISTEN:
+                    kinds, rings = arguments
+                    hearing.tell(connection, self._hub, tenant, kinds, rings=rings)
+                    return
                 connection.send(self._answer(tenant, method, arguments))
 
     def _answer(self, tenant: str, method: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -187,16 +200,21 @@ def _raised(answer: tuple[Any, ...]) -> Any:
     return rest[0]
 
 
-def _ask(path: Path, tenant: str, method: str, *arguments: Any) -> Any:
-    """Ask one worker. Raises GoneError, and removes the socket of one that ended."""
+def _lives(path: Path) -> bool:
     try:
-        with contextlib.closing(Client(str(path), "AF_UNIX")) as connection:
+        hearing.reached(path).close()
+    except OSError:
+        return False
+    return True
+
+
+def _ask(path: Path, tenant: str, method: str, *arguments: Any) -> Any:
+    """Ask one worker. Raises GoneError."""
+    try:
+        with contextlib.closing(hearing.reached(path)) as connection:
             connection.send((tenant, method, arguments))
             if not connection.poll(PATIENCE):
                 raise GoneError(path.name)
             return connection.recv()
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-        raise GoneError(path.name) from None
     except (OSError, EOFError) as error:
         raise GoneError(path.name) from error

@@ -1,4 +1,4 @@
-"""Starts the simulator and the mock buyers as processes, waits until both answer, and ends both. No Flask."""
+"""Starts the programs of a sandbox, waits until they answer, starts some of them again, ends all. No Flask."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from simulator.buyers import BuyerCalls, Call
+from simulator.children import Child, say
 from simulator.folders import PrivateFolder
 from simulator.settings import Settings
 
 START = 20.0  # seconds until both must answer
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
 _AFTER = "what was acknowledged is in the database: start the sandbox again"
-KEPT = 200  # lines of stderr that explain a start that failed
 
 
 class ChildError(Exception):
@@ -37,60 +35,12 @@ class ChildError(Exception):
         self.said = said
 
 
-class Murmur:
-    """What a child says on stderr: kept until it is ready, passed on after that.
-
-    It is read all the time, since a child that logs into a full pipe stops in the middle of its work.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-        self._kept: deque[str] = deque(maxlen=KEPT)
-        self._passes_on = False
-        self._thread = threading.Thread(target=self._run, name="stderr", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        for line in self._stream:
-            text = line.decode("utf-8", "replace")
-            with self._lock:
-                if self._passes_on:
-                    _print(text)
-                else:
-                    self._kept.append(text)
-
-    def pass_on(self) -> None:
-        with self._lock:
-            _print("".join(self._kept))
-            self._kept.clear()
-            self._passes_on = True
-
-    def kept(self) -> str:
-        # Not for ever: a grandchild may outlive the child and hold the pipe.
-        self._thread.join(1.0)
-        with self._lock:
-            return "".join(self._kept).strip()
-
-
-def _print(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    process: subprocess.Popen[bytes]
-    name: str
-    murmur: Murmur
-
-
 class Supervisor:
     """Owns the child processes and the pipe whose end tells them that their parent is gone."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
+        self._held: list[socket.socket] = []  # that a child which is started again goes on with
         self._folder: PrivateFolder | None = None
         self._pipe_read, self._pipe_write = os.pipe()
         self._calls = BuyerCalls()
@@ -98,7 +48,8 @@ class Supervisor:
     def start(self, settings: Settings, public: socket.socket) -> dict[str, Any]:
         """Start all programs; return the simulator's welcome. Raises ChildError, CannotStartError.
 
-        `public` is the listening socket of the sandbox's address; with `direct`, one that keeps the port reserved.
+        `public` is the listening socket of the sandbox's address, which stays open as long as `wait` takes; with
+        `direct`, one that keeps the port reserved.
         """
         settings = replace(settings, mock_buyers_url=self.start_mock_buyers("127.0.0.1"))
         if not settings.direct or settings.workers > 1:
@@ -112,44 +63,31 @@ class Supervisor:
         return self.wait_until_ready(settings)
 
     def start_relay(self, settings: Settings, public: socket.socket) -> None:
-        """Hand the public socket to the relay: what comes before the simulator is ready waits there."""
-        with public:
-            fd, upstream = public.fileno(), f"unix:{settings.socket_path}"
-            self._start_beside("relay", ["simulator.wire", "--upstream", upstream, "--grace", str(settings.grace)], fd)
+        """Hand the public socket to the relay: what comes while none is ready waits there."""
+        arguments = ["simulator.wire", "--upstream", f"unix:{settings.socket_path}", "--grace", str(settings.grace)]
+        self._start_beside("relay", arguments, public.fileno(), "requests under way were cut off")
 
     def start_mock_buyers(self, host: str) -> str:
         """Start the mock buyers on a free port of `host`; return their URL, which takes connections at once."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.create_server((host, 0), family=family, backlog=1024) as listening:
-            self._start_beside("mock buyers", ["mock_buyers"], listening.fileno())
-            port = listening.getsockname()[1]
+        listening = socket.create_server((host, 0), family=family, backlog=1024)
+        self._held.append(listening)
+        self._start_beside("mock buyers", ["mock_buyers"], listening.fileno(), "what they had received is gone")
+        port = listening.getsockname()[1]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start_simulator(self, settings: Settings) -> None:
         """Give the simulator its settings by a pipe: no secret of theirs shows in a list of processes."""
-        child = self._start("simulator", ["simulator", "serve-supervised"], (), stdin=subprocess.PIPE)
+        arguments = ["simulator", "serve-supervised"]
+        child = Child("simulator", arguments, [self._pipe_read], stdin=subprocess.PIPE)
+        self.children.append(child)
         assert child.process.stdin is not None  # it is a pipe, whose end is the end of this process
         child.process.stdin.write(settings.to_json().encode() + b"\n")
         child.process.stdin.flush()
 
-    def _start(
-        self, name: str, arguments: Sequence[str], fds: tuple[int, ...], stdin: int = subprocess.DEVNULL
-    ) -> Child:
-        process = subprocess.Popen(  # noqa: S603  our own programs  # nosec B603
-            [sys.executable, "-m", *arguments],
-            stdin=stdin,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=(*fds, self._pipe_read),
-            start_new_session=True,  # a Ctrl-C in the terminal is for the supervisor, which ends them in order
-        )
-        assert process.stderr is not None  # it is a pipe
-        child = Child(process, name, Murmur(process.stderr))
-        self.children.append(child)
-        return child
-
-    def _start_beside(self, name: str, arguments: Sequence[str], fd: int) -> None:
-        self._start(name, [*arguments, "--fd", str(fd), "--parent-fd", str(self._pipe_read)], (fd,))
+    def _start_beside(self, name: str, arguments: Sequence[str], fd: int, loses: str) -> None:
+        more = ["--fd", str(fd), "--parent-fd", str(self._pipe_read)]
+        self.children.append(Child(name, [*arguments, *more], [fd, self._pipe_read], loses=loses))
 
     def wait_until_ready(self, settings: Settings) -> dict[str, Any]:
         """Return the welcome once this very simulator answers. Raises ChildError when a child ended or is late."""
@@ -176,13 +114,24 @@ class Supervisor:
             if (code := child.process.poll()) is not None:
                 said = child.murmur.kept()
                 known = code in TOLD_BY_CODE and said
-                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {_how(code)}; {_AFTER}")
+                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {child.how()}; {_AFTER}")
 
     def wait(self) -> None:
-        """Wait until a child ends, which it does on its own only when something is wrong."""
+        """Wait until a child ends, which it does on its own only when something is wrong, and can't be started again.
+
+        Raises ChildError.
+        """
         while True:
+            self._start_again_what_may_be()
             self.raise_if_ended()
             time.sleep(0.2)
+
+    def _start_again_what_may_be(self) -> None:
+        for child in self.children:
+            if child.process.poll() is not None:
+                how = child.how()
+                if child.start_again():
+                    say(f"leadsandbox: the {child.name} {how}: started again; {child.loses}\n")
 
     def stop(self, seconds: float) -> bool:
         """End the programs within so many seconds; return whether they had that time.
@@ -191,6 +140,7 @@ class Supervisor:
         A second Ctrl-C or SIGTERM ends all at once.
         """
         ends = time.monotonic() + seconds
+        self._let_go()
         try:
             for child in reversed(self.children):
                 child.process.terminate()
@@ -202,6 +152,11 @@ class Supervisor:
             return True
         finally:
             self._kill()
+
+    def _let_go(self) -> None:
+        for listening in self._held:
+            listening.close()
+        self._held.clear()
 
     def _kill(self) -> None:
         for child in self.children:
@@ -216,13 +171,6 @@ class Supervisor:
 def _all_serve(health: dict[str, Any], settings: Settings) -> bool:
     """Whether this is the sandbox that was started, with every worker of it: connections go to those that listen."""
     return health.get("boot") == settings.boot and health.get("workers", 0) >= settings.workers
-
-
-def _how(code: int) -> str:
-    """Word the end of a process that said nothing: by an exit code, or by a signal."""
-    if code >= 0:
-        return f"ended unexpectedly, with exit code {code}"
-    return f"ended unexpectedly, by signal {-code}"
 
 
 def end_with_stdin() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -13,11 +12,11 @@ import orjson
 from simulator.buyers import BuyerCalls, Call
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
-from simulator.configuration.loading import read
-from simulator.configuration.model import Sandbox, findings
+from simulator.configuration.model import Sandbox
 from simulator.contract.account import Account
 from simulator.contract.sandbox import PersonaWanted
 from simulator.dice import Dice, new_id
+from simulator.originals import built_in, copied, posted, restored
 from simulator.reach import host_of
 from simulator.routing.agreed import Buyer
 from simulator.store import Store
@@ -275,47 +274,3 @@ def _urls(buyer: Buyer) -> Iterator[str]:
         yield from (buyer.endpoint.ping_url, buyer.endpoint.post_url)
     if buyer.webhook is not None:
         yield buyer.webhook.url
-
-
-_built_in: list[Sandbox] = []
-
-
-def built_in() -> Sandbox:
-    """Return the built-in sandbox, read once: a tenant per test must cost milliseconds."""
-    if not _built_in:
-        _built_in.append(sandboxes.load(None)[0])
-    return _built_in[0]
-
-
-def posted(document: Mapping[str, Any]) -> Sandbox:
-    """Read a sandbox that came as JSON, which is YAML too. Raises ConfigurationError."""
-    return read(orjson.dumps(document).decode(), name="sandbox", model=Sandbox, checks=findings)
-
-
-def copied(tenant: Tenant) -> Sandbox:
-    """Return a tenant's sandbox with what it names files for in it: a copy outlives them. Raises ValueError."""
-    document = tenant.sandbox.model_dump(mode="json", by_alias=True)
-    lists = [item for item in _below(document) if item.get("csv_file")]
-    for item in lists:
-        if item["csv"]:
-            raise ValueError("a suppression list that has both csv and csv_file cannot be copied; make it two lists")
-        item["csv"], item["csv_file"] = tenant.read_file(item["csv_file"]), ""
-    return posted(document) if lists else tenant.sandbox
-
-
-def _below(document: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(document, dict):
-        yield document
-    inside = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
-    for item in inside:
-        yield from _below(item)
-
-
-def restored(name: str, document: Mapping[str, Any]) -> Tenant:
-    """Return a tenant as it was saved."""
-    clock, dice = Clock(), Dice()
-    clock.restore(document["clock"])
-    dice.restore(document["dice"])
-    sandbox = posted(document["sandbox"])
-    since = datetime.fromisoformat(document["since"])
-    return Tenant(name, sandbox, since, clock, dice, sandboxes.no_files, kept_clock=document["clock"])

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from simulator.auditing import attempts_at_own_receivers, audit
 from simulator.contract.model import Contract
 from simulator.events import Hub
-from simulator.journal import Journals
+from simulator.journal import Journals, Readable
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 
@@ -33,11 +33,19 @@ class Watch:
     """One thread for each tenant whose findings somebody listens for. Safe between threads."""
 
     def __init__(
-        self, tenants: Tenants, journals: Journals, hub: Hub, store: Store, contracts: Mapping[str, Contract], own: str
+        self,
+        tenants: Tenants,
+        journals: Journals,
+        read: Readable,
+        hub: Hub,
+        store: Store,
+        contracts: Mapping[str, Contract],
+        own: str,
     ) -> None:
-        """`own` is the URL of the mock buyers, whose receivers nobody grades."""
+        """`journals` are this worker's, `read` those of all. Nobody grades receivers at `own`, the mock buyers."""
         self._tenants = tenants
         self._journals = journals
+        self._read = read
         self._hub = hub
         self._store = store
         self._contracts = contracts
@@ -101,7 +109,7 @@ class Watch:
 
     def _found(self, tenant: Tenant) -> Found:
         attempts = attempts_at_own_receivers(self._store, tenant, self._own)
-        card = audit(tenant, self._journals.of(tenant.id), self._contracts, {}, attempts, last=LAST)
+        card = audit(tenant, self._read.of(tenant.id), self._contracts, {}, attempts, last=LAST)
         return {
             (platform, finding["duty"], finding["detail"]): {"platform": platform, **finding}
             for platform, graded in card["platforms"].items()

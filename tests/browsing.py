@@ -37,6 +37,17 @@ _STICKING_OUT = """() => {
   const wide = [...document.querySelectorAll("body *")].filter(sticksOut);
   return [`${root.scrollWidth} px wide`, ...wide.slice(0, 5).map(item => item.outerHTML.slice(0, 200))];
 }"""
+# Notes in the page, for each row that comes, how many milliseconds its request had been answered. Arrival and duration
+# are the sandbox's own, so its clock has to be the machine's.
+STOPWATCH = """() => {
+  window.shown = [];
+  const took = row => parseFloat(row.querySelector(".c-ms").textContent);
+  const answered = row => Date.parse(row.querySelector("time").dateTime) + took(row);
+  new MutationObserver(changes => {
+    const now = Date.now();
+    for (const change of changes) for (const row of change.addedNodes) shown.push(Math.round(now - answered(row)));
+  }).observe(document.getElementById("rows"), {childList: true});
+}"""
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 

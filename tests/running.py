@@ -203,6 +203,16 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def running_as(up: Running, module: str) -> list[int]:
+    """Return the processes of a sandbox that run this module."""
+    found = []
+    for pid in up.tree():
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if module in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+                found.append(pid)
+    return found
+
+
 def written(folder: Path, document: Mapping[str, Any], name: str = "sandbox.yaml") -> str:
     """Write a sandbox file (JSON is YAML) and return its path."""
     path = folder / name

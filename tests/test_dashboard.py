@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
+from werkzeug.datastructures import MultiDict
 
 from simulator.web.conformance import Reports
+from simulator.web.dashboard.actions import ACTIONS
 from simulator.web.dashboard.sending import again
 from tests.running import Running, sandbox
 from tests.tenant import TIMEOUT, Tenant
@@ -43,6 +47,22 @@ def tenant(running: Running) -> Tenant:
     return Tenant(running.base_url)
 
 
+@dataclass(frozen=True)
+class Form:
+    """A form that does something. `is_typed` says whether a person fills fields of it in."""
+
+    action: str
+    is_typed: bool
+    fields: Mapping[str, str] = field(default_factory=dict)
+    buttons: Sequence[Mapping[str, str]] = ()
+
+    def with_field(self, tag: str, told: Mapping[str, str]) -> Form:
+        pair = {told["name"]: told.get("value", "")} if "name" in told else {}
+        if tag == "button":
+            return replace(self, buttons=(*self.buttons, pair))
+        return replace(self, fields={**self.fields, **pair})
+
+
 class Page(HTMLParser):
     """A page as a reader without a script meets it."""
 
@@ -52,12 +72,21 @@ class Page(HTMLParser):
         self.url = answer.url
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
+        self.forms: list[Form] = []
+        self.preformatted: list[str] = []
         self._inside: list[str] = []
         self.feed(answer.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        told = {name: value or "" for name, value in attrs}
+        self.elements.append((tag, told))
         self._inside.append(tag)
+        if tag == "pre":
+            self.preformatted.append("")
+        elif tag == "form" and told["method"] == "post":
+            self.forms.append(Form(told["action"], "data-curl" in told))
+        elif tag in {"input", "button"} and "form" in self._inside:
+            self.forms[-1:] = [form.with_field(tag, told) for form in self.forms[-1:]]
 
     def handle_endtag(self, tag: str) -> None:
         while self._inside and self._inside.pop() != tag:
@@ -66,6 +95,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "template" not in self._inside:
             self.words.append(data)
+        if "pre" in self._inside:
+            self.preformatted[-1] += data
 
     @property
     def text(self) -> str:
@@ -373,6 +404,113 @@ def test_a_form_that_cannot_be_done_says_why_and_keeps_what_was_typed(tenant: Te
     assert do(tenant, "fly").status == 404
 
 
+@pytest.mark.parametrize("number", ["9" * 12, "9" * 400, "9" * 5000])
+def test_a_clock_that_cannot_go_so_far_says_how_far_it_can(tenant: Tenant, number: str) -> None:
+    before = tenant.control("GET", "clock").json()["now"]
+    for unit in ("days", "ms", ""):
+        told = do(tenant, "advance", advance=f"{number}{'0' * 9} {unit}").text
+        assert "Nothing was done: a clock can't be moved so far: at most 2568020 days" in told
+    asked = tenant.control("POST", "clock", {"advance": float(number[:300])})
+    assert (asked.status_code, "can't be moved so far" in asked.json()["detail"]) == (400, True)
+    assert tenant.control("GET", "clock").json()["now"][:15] == before[:15]
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 400, "9" * 5000, "0", "\u0661"])
+def test_a_delivery_of_which_there_cannot_be_one_is_not_found(tenant: Tenant, number: str) -> None:
+    assert f"Nothing was done: No delivery '{number[:50]}'" in do(tenant, "replay", id=number).text
+    assert tenant.control("GET", f"deliveries/{number}").status_code == 404
+    beyond = tenant.session.get(f"{tenant.base}/__sandbox/deliveries", params={"after": number}, timeout=TIMEOUT)
+    assert beyond.status_code == 400
+    assert "after must be a whole number" in beyond.json()["detail"]
+
+
+def test_a_page_comes_back_to_where_its_button_was(tenant: Tenant) -> None:
+    for path in WITH_BUTTONS:
+        found = page(tenant, path)
+        for form in (item for item in found.forms if "/ui/do/" in item.action):
+            assert urlsplit(form.fields["back"]).fragment in found.ids(), (path, form)
+    url = f"{tenant.base}{UI}/do/freeze"
+    typed = {"back": f"{UI}/steering?tenant={tenant.name}#h-clock"}
+    named = {"tenant": tenant.name}
+    sent = requests.post(url, params=named, data=typed, timeout=TIMEOUT, allow_redirects=False)
+    assert re.fullmatch(rf"{UI}/steering\?tenant={tenant.name}&notice=[^#]+#h-clock", sent.headers["Location"])
+
+
+# --- the curl beside a button ---------------------------------------------------------------------------------
+
+
+WITH_BUTTONS = tuple(f"{UI}/{name}" for name in ("sources", "buyers", "steering", "buyers/leaddistro/buyer_abc"))
+
+
+def everything_there(tenant: Tenant) -> None:
+    """Bring about every button that there is: something to disarm, delete, restore and replay."""
+    tenant.control("POST", "snapshots", {"name": "before"})
+    assert tenant.say("leaddistro ingest", state="TX").status_code == 201
+    for trigger in ("no_bid", "http_503"):
+        tenant.control("POST", "faults", {"trigger": trigger})
+
+
+def commands(found: Page) -> list[tuple[str, str, Any]]:
+    """Return what the curls of a page send to the control API: method, address, body."""
+    lines = (line for text in found.preformatted for line in text.splitlines())
+    return [_command(shlex.split(line)) for line in lines if line.startswith("curl -X ") and "/__sandbox/" in line]
+
+
+def _command(words: list[str]) -> tuple[str, str, Any]:
+    return words[2], words[3], json.loads(words[words.index("-d") + 1]) if "-d" in words else None
+
+
+def run(command: tuple[str, str, Any]) -> requests.Response:
+    method, url, body = command
+    return requests.request(method, url, json=body, timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("path", WITH_BUTTONS)
+def test_every_button_of_a_page_has_its_curl_on_it(tenant: Tenant, path: str) -> None:
+    everything_there(tenant)
+    found = page(tenant, path)
+    shown = commands(found)
+    acting = [form for form in found.forms if "/ui/do/" in form.action]
+    assert acting
+    for form in acting:
+        action = ACTIONS[urlsplit(form.action).path.rpartition("/")[2]]
+        for pressed in form.buttons:
+            typed = MultiDict({**form.fields, **pressed})
+            tenants = f"?tenant={tenant.name}" if action.of_tenant else ""
+            url = f"{tenant.base}/__sandbox{action.address(typed)}{tenants}"
+            body = action.body(typed) or None
+            if form.is_typed:  # its curl follows what is typed, which takes a script
+                assert (action.method, url) in [told[:2] for told in shown], (form, pressed)
+            else:
+                assert (action.method, url, body) in shown, (form, pressed)
+
+
+def test_all_that_the_pages_can_do_is_on_one_of_them(tenant: Tenant) -> None:
+    everything_there(tenant)
+    tenant.control("POST", "clock", {"freeze": True})
+    offered = {form.action for path in WITH_BUTTONS for form in page(tenant, path).forms}
+    names = {urlsplit(action).path.rpartition("/")[2] for action in offered}
+    assert names >= ACTIONS.keys() - {"freeze"}  # "Let it run" is in its place
+
+
+def test_what_became_of_an_action_is_told_by_whichever_worker_renders_the_page(tenant: Tenant) -> None:
+    url = f"{tenant.base}{UI}/do/arm"
+    asked: dict[str, Any] = {"params": {"tenant": tenant.name}, "timeout": TIMEOUT}
+    browser = requests.Session()
+    done = browser.post(url, data={"trigger": "no_such", "back": f"{UI}/steering"}, allow_redirects=False, **asked)
+    cookie = done.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    with sandbox("--db", ":memory:") as other:
+        told = Page(browser.get(f"{other.base_url}{done.headers['Location']}", timeout=TIMEOUT))
+        assert "'no_such' is no trigger" in told.text
+        assert "no_such" in [item.get("value") for item in told.of("input")]
+        for strange in ("", "!", "bm9uZQ==", "e30="):
+            sent = {"Cookie": f"leadsandbox_notice={strange}"}
+            page = requests.get(f"{other.base_url}{done.headers['Location']}", headers=sent, timeout=TIMEOUT)
+            assert (page.status_code, "no_such" in page.text) == (200, False)
+
+
 def test_the_curl_beside_a_button_does_what_the_button_does(tenant: Tenant) -> None:
     found = page(tenant, f"{UI}/steering")
     [command] = re.findall(r"curl -X POST '[^']*/clock[^']*' -d '\{\"advance\":\"301 s\"\}'", found.text)
@@ -381,6 +519,31 @@ def test_the_curl_beside_a_button_does_what_the_button_does(tenant: Tenant) -> N
     after = requests.request(method, url, data=body, timeout=TIMEOUT).json()["now"]
     assert after > before
     assert f"tenant={tenant.name}" in url
+
+
+def shown(tenant: Tenant, path: str, method: str, ending: str) -> tuple[str, str, Any]:
+    """Return the one curl of a page with this method, whose address without its query ends so."""
+    [found] = [
+        one for one in commands(page(tenant, path)) if one[0] == method and urlsplit(one[1]).path.endswith(ending)
+    ]
+    return found
+
+
+def test_the_curls_beside_what_disarms_deletes_restores_and_forgets_do_it(tenant: Tenant) -> None:
+    steering = f"{UI}/steering"
+    everything_there(tenant)
+    first, second = (item["id"] for item in tenant.control("GET", "faults").json()["faults"])
+    assert run(shown(tenant, steering, "DELETE", f"/faults/{first}")).status_code == 200
+    assert [item["id"] for item in tenant.control("GET", "faults").json()["faults"]] == [second]
+    assert len(tenant.control("GET", "leads").json()["leads"]) == 1
+    assert run(shown(tenant, steering, "POST", "/snapshots/before/restore")).status_code == 200
+    assert tenant.control("GET", "leads").json()["leads"] == []  # as it was before the lead
+    assert run(shown(tenant, steering, "DELETE", "/snapshots/before")).status_code == 200
+    assert tenant.control("GET", "snapshots").json()["snapshots"] == []
+    assert run(shown(tenant, steering, "DELETE", f"/tenants/{tenant.name}")).status_code == 200
+    assert (
+        Page(requests.get(f"{tenant.base}/__sandbox/", params={"tenant": tenant.name}, timeout=TIMEOUT)).status == 404
+    )
 
 
 def test_tenants_are_made_and_deleted_by_forms(tenant: Tenant) -> None:
@@ -399,6 +562,7 @@ def test_state_is_reset_and_snapshots_are_restored_by_forms(tenant: Tenant) -> N
     assert "The state is kept as before" in do(tenant, "snapshot", name="before").text
     assert "leads (1)" in do(tenant, "reset", scopes=["leads", "caps"]).text
     assert tenant.control("GET", "leads").json()["leads"] == []
+    assert "Nothing was done: choose at least one of the scopes" in do(tenant, "reset").text
     assert "are those of before" in do(tenant, "restore", name="before").text
     assert len(tenant.control("GET", "leads").json()["leads"]) == 1
     assert "is forgotten" in do(tenant, "forget-snapshot", name="before").text
@@ -416,7 +580,9 @@ def test_charts_have_their_numbers_in_a_table(tenant: Tenant) -> None:
     assert len(found.of("figure")) >= 7
     assert "$90.00" in found.text  # 45 from the auction, 45 from the waterfall
     assert "$40 to $45 0 1" in found.text or "$45 to $50 1 0" in found.text
-    assert "LD-ING-400-VALIDATION" in found.text
+    rows = found.text.partition("Rows over time")[2].partition("Bids")[0]
+    for row in ("PT-PING-201-ACCEPT", "LD-ING-400-VALIDATION", "2xx 4xx 5xx all others"):
+        assert row in rows
     assert all("title" not in item for item in found.of("svg"))
 
 
@@ -427,6 +593,31 @@ def test_the_scorecard_leads_to_the_requests_that_broke_a_duty(tenant: Tenant) -
     assert sent in card
     assert "v-fail" in card
     assert "D01" in page(tenant, f"{UI}/requests/{sent}").text.partition("Duties")[2]
+
+
+def test_the_scorecard_leads_to_the_requests_that_met_a_duty(tenant: Tenant) -> None:
+    sent = [tenant.say("pingtree ping").headers["X-Sandbox-Request-Id"] for _ in range(4)]
+    found = page(tenant, f"{UI}/duties")
+    card = found.source.partition('id="pingtree-D01"')[2].partition("</li>")[0]
+    assert "met 4 times, first by" in card
+    assert [item for item in sent if f"/requests/{item}?" in card] == sent[:3]
+    [duty] = [
+        item
+        for item in tenant.control("GET", "audit").json()["platforms"]["pingtree"]["duties"]
+        if item["duty"] == "D01"
+    ]
+    assert (duty["outcome"], duty["requests"]) == ("pass", sent)
+
+
+def test_the_names_of_evidence_lead_to_what_they_mean(tenant: Tenant) -> None:
+    sent = tenant.say("pingtree ping", email="jane@example.com").headers["X-Sandbox-Request-Id"]
+    assert tenant.control("PUT", "conformance", report()).status_code == 200
+    for path in ("duties", "conformance", "conformance/PT-PING-201-ACCEPT", f"requests/{sent}"):
+        found = page(tenant, f"{UI}/{path}")
+        assert "seed:001 is Pingtree's page “Create Source Ping API”" in found.text
+        assert found.ids().count("evidence") == 1
+        if path != "conformance":
+            assert "#evidence" in [item.get("href") for item in found.of("a")]
 
 
 def report(**more: Any) -> dict[str, Any]:
@@ -479,6 +670,75 @@ def test_what_is_no_report_is_refused_with_the_reason(running: Running, body: by
     assert says in answer.json()["detail"]
 
 
+LEAST: dict[str, Any] = {
+    "version": 1, "started": "", "exit_code": 1, "target": {}, "counts": {},
+    "rows": [{"id": "PT-X", "platform": "pingtree", "operation": "ping", "http": 201, "verdict": "FAIL"}],
+    "results": [
+        {"id": "C/1 ?", "title": "", "verdict": "FAIL", "verifies": ["PT-X"], "findings": [{}], "exchanges": [{}]},
+    ],
+}  # fmt: skip
+
+
+def test_a_report_of_what_is_needed_and_nothing_else_is_shown(tenant: Tenant) -> None:
+    assert tenant.control("PUT", "conformance", LEAST).status_code == 200
+    assert "PT-X" in page(tenant, f"{UI}/conformance").text
+    assert page(tenant, f"{UI}/conformance/PT-X").status == 200
+    assert page(tenant, f"{UI}/conformance/C%2F1%20%3F").status == 200
+    assert tenant.control("GET", "conformance").json()["rows"][0]["id"] == "PT-X"
+
+
+def wrong_reports() -> Iterator[bytes]:
+    """Yield reports of which one value is of another kind, missing, huge, empty or deep."""
+    whole = report()
+    whole["results"][0]["exchanges"] = [{"number": 1, "request_headers": {}, "rows": [], "problems": [], "status": 200}]
+    strange: list[Any] = [None, True, -1, 1e300, 2**64, "x" * 300, "", [], [[]], [None], {}, {"": {"": []}}, [{}]]
+    places = [whole, whole["target"], whole["rows"][0], whole["results"][0]]
+    places += [whole["results"][0]["findings"][0], whole["results"][0]["exchanges"][0]]
+    for place in places:
+        for name in list(place):
+            kept = place.pop(name)
+            yield json.dumps(whole).encode()
+            for value in strange:
+                place[name] = value
+                yield json.dumps(whole).encode()
+            place[name] = kept
+    yield from (b'{"a":' * depth + b"1" + b"}" * depth for depth in (300, 5000, 100_000))
+    yield from (
+        json.dumps(whole).replace('"seconds"', f'"deep": {"[" * n + "]" * n}, "seconds"').encode() for n in (250, 300)
+    )
+    yield json.dumps(report(rows=whole["rows"] * 10_001)).encode()
+    yield from (b"", b"null", b"NaN", b'"\xff"', b"1" * 5000)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Tenant]:
+    """A sandbox whose report nobody else puts."""
+    with sandbox("--db", ":memory:") as up:
+        yield Tenant(up.base_url)
+
+
+def test_whatever_is_given_as_a_report_is_shown_or_refused(alone: Tenant) -> None:
+    url = f"{alone.base}/__sandbox/conformance"
+    taken = refused = 0
+    for body in wrong_reports():
+        answer = alone.session.put(url, data=body, timeout=TIMEOUT)
+        assert answer.status_code in {200, 400}, (body[:500], answer.text)
+        if answer.status_code == 400:
+            refused += 1
+            assert answer.json()["detail"]
+            continue
+        taken += 1
+        names = [item["id"] for kind in ("rows", "results") for item in answer_of(alone)[kind]]
+        for path in (f"{UI}/conformance", *(f"{UI}/conformance/{quote(name, safe='')}" for name in names)):
+            assert alone.session.get(f"{alone.base}{path}", timeout=TIMEOUT).status_code == 200, (path, body[:500])
+    assert (taken > 50, refused > 50) == (True, True)
+
+
+def answer_of(tenant: Tenant) -> dict[str, Any]:
+    found: dict[str, Any] = tenant.control("GET", "conformance").json()
+    return found
+
+
 def test_a_report_of_a_whole_run_may_be_sent_and_no_boundless_one(running: Running) -> None:
     url = f"{running.base_url}/__sandbox/conformance"
     large = json.dumps(report() | {"more": "x" * 3_000_000})
@@ -494,7 +754,12 @@ def test_a_report_file_is_shown_when_it_is_written_and_a_broken_one_is_named(tmp
         file.write_text(json.dumps(report()))
         assert "a target" in Page(requests.get(url, timeout=TIMEOUT)).text
         file.write_text("{}")
-        assert "no report of version 1" in Page(requests.get(url, timeout=TIMEOUT)).text
+        for _ in ("at once", "and for as long as it is so"):
+            told = Page(requests.get(url, timeout=TIMEOUT)).text
+            assert "no report of version 1" in told
+            assert "a target" not in told
+        requests.put(f"{up.base_url}/__sandbox/conformance", json=report(), timeout=TIMEOUT).raise_for_status()
+        assert "a target" in Page(requests.get(url, timeout=TIMEOUT)).text
 
 
 def test_what_was_put_to_one_worker_is_shown_by_the_others(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from fixtures.leads import fake_leads
 from simulator.testing import Server, Tenant
 from tests import filling
-from tests.browsing import NARROW, WIDE, Theme, Visit, barriers, visiting
+from tests.browsing import NARROW, STOPWATCH, THEMES, WIDE, Theme, Visit, barriers, visiting
 from tests.dashboard_pages import HOME, NAMES, UI, path_of
 from tests.programs import program
 from tests.running import PATIENCE, Running, sandbox, wait_until
@@ -111,9 +112,12 @@ def test_a_newcomer_runs_the_curl_that_the_page_shows_and_sees_the_request_come_
         assert page.url == f"{fresh.base_url}{HOME}"
         expect(page.locator("#empty")).to_be_visible()
         live(page)
+        page.evaluate(STOPWATCH)
         for number, pasted in enumerate([page.locator(f"#first-{place}").inner_text() for place in (1, 2)], start=1):
             subprocess.run(["bash", "-euc", pasted], capture_output=True, check=True, timeout=PATIENCE)
             expect(rows(page)).to_have_count(number)
+        # How soon is told here and bounded in tests/benchmarks/dashboard.py: a machine may be slow, a test may not.
+        print(f"shown after {page.evaluate('shown')} ms")  # noqa: T201  pytest -rP tells it
         expect(page.locator("#empty")).to_have_count(0)
         assert visit.elsewhere(fresh.base_url) == []
 
@@ -314,6 +318,53 @@ def test_a_ping_expires_when_the_clock_is_advanced(visit: Visit, tenant: Tenant)
     expect(rows(page).first).to_contain_text("expired")
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_after_a_button_the_page_stands_where_the_button_was_and_says_what_became_of_it(
+    chromium: Browser, tenant: Tenant, scripts: bool
+) -> None:
+    with visiting(chromium, width=NARROW, scripts=scripts) as visit:
+        page = visit.page
+        page.goto(address(tenant, f"{UI}/steering"))
+        page.get_by_label("Keep the state as").fill("here")
+        page.get_by_role("button", name="Keep", exact=True).scroll_into_view_if_needed()
+        section = page.locator("#h-state")
+        before = section.bounding_box()
+        page.get_by_role("button", name="Keep", exact=True).click()
+        expect(done(page)).to_contain_text("kept as here")
+        expect(done(page)).to_be_in_viewport()
+        if scripts:  # which knows the very place; without, it is the top of the same section
+            wait_until(lambda: _is_near(section.bounding_box(), before), "the section is where it was")
+        else:
+            expect(section).to_be_in_viewport()
+        expect(page.get_by_role("heading", level=1)).not_to_be_in_viewport()
+        done(page).get_by_role("link", name="Close").click()
+        expect(done(page)).to_have_count(0)
+        assert "notice=" not in page.url
+
+
+def _is_near(one: Any, other: Any) -> bool:
+    return bool(abs(one["y"] - other["y"]) < 3)
+
+
+def test_a_filter_by_source_minds_capitals_also_of_what_comes_later(visit: Visit, server: Running) -> None:
+    sources = [{"id": name, "link_id": f"lnk_{name}"} for name in ("WEB", "web")]
+    capitals = Server(server.base_url).new_tenant(
+        sandbox={"pingtree": {"campaigns": [{"id": "c", "sources": sources}]}}
+    )
+    page = visit.page
+    page.goto(address(capitals))
+    page.get_by_label("Source").fill("WEB")
+    page.get_by_role("button", name="Filter").click()
+    live(page)
+    for name in ("web", "WEB", "web", "WEB"):
+        source = capitals.source(f"lnk_{name}")
+        headers = {"Authorization": f"Bearer {source.credentials['ping']}"}
+        requests.post(f"{capitals.base_url}/api/lead/ping/{source.name}", json={}, headers=headers, timeout=PATIENCE)
+    expect(page.locator(f'#rows > tr[data-id="{capitals.requests[-1]["id"]}"]')).to_be_visible()
+    expect(page.locator("#rows .c-source")).to_have_text(["WEB", "WEB"])
+    capitals.delete()
+
+
 def test_a_buyer_that_is_told_to_refuse_refuses_until_it_is_let_go(visit: Visit, tenant: Tenant) -> None:
     page = visit.page
     page.goto(address(tenant, f"{UI}/buyers/pingtree/xyz_lenders"))
@@ -414,16 +465,57 @@ def _unharmed(visit: Visit) -> None:
 # --- what comes fast, what goes away --------------------------------------------------------------------------
 
 
+SENT = 10_000
+# One request a millisecond, as the clock says: what is late is sent at once until that has caught up. A count ends it,
+# not a time, so that a slow machine sends as many and only takes longer.
 LUA = """
-local n = 0
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long s; long ns; } moment; int clock_gettime(int clock, moment *found);")
+local moment = ffi.new("moment")
+local function now()
+  ffi.C.clock_gettime(1, moment)
+  return tonumber(moment.s) * 1000 + tonumber(moment.ns) / 1e6
+end
+local began, due, sent = nil, 0, 0
 function init(args) own = args[1] end
+function delay()
+  began = began or now()
+  due = due + 1
+  return math.max(0, began + due - now())
+end
 function request()
-  n = n + 1
-  local body = '{"flo_campaign_id": "' .. own .. '", "flo_supplier_id": "none", "state": "TX", "note": "' .. n .. '"}'
+  sent = sent + 1
+  local body = '{"flo_campaign_id": "' .. own .. '", "flo_supplier_id": "none", "note": "' .. sent .. '"}'
   return wrk.format("POST", "/api/v1/ping", {["x-api-key"] = "nobody", ["Content-Type"] = "application/json"}, body)
 end
-function delay() return 18 end
 """
+# What a page goes through, told by the page: events that came and that it was told were left out, rows that it drew,
+# and the longest time in which it drew no frame.
+WITNESS = """
+window.seen = {came: 0, left: 0, drawn: 0, gap: 0};
+const Listening = window.EventSource;
+window.EventSource = class extends Listening {
+  constructor(...all) {
+    super(...all);
+    this.addEventListener("request", () => { seen.came += 1; });
+    this.addEventListener("dropped", event => { seen.left += JSON.parse(event.data).events; });
+  }
+};
+let last = 0;
+requestAnimationFrame(function frame(now) {
+  if (last) seen.gap = Math.max(seen.gap, now - last);
+  last = now;
+  requestAnimationFrame(frame);
+});
+addEventListener("DOMContentLoaded", () => {
+  const rows = document.getElementById("rows");
+  const count = changes => { for (const change of changes) seen.drawn += change.addedNodes.length; };
+  if (rows) new MutationObserver(count).observe(rows, {childList: true});
+});
+"""
+# Frames are 16 ms apart. A page that drew each request by itself would stand still for as long as they come, which is
+# ten seconds at least; a page on a machine that is busy with five other things may stand still for a second.
+LONGEST_GAP = 8000  # milliseconds
 
 
 def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visit: Visit, tmp_path: Path) -> None:
@@ -431,26 +523,46 @@ def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visi
     (tmp_path / "hurry.lua").write_text(LUA)
     with sandbox("--db", ":memory:") as busy:
         page = visit.page
+        page.add_init_script(WITNESS)
         page.goto(f"{busy.base_url}{HOME}")
         live(page)
         before = visit.heap()
-        command = [wrk, "-t1", "-c20", "-d10s", "-s", str(tmp_path / "hurry.lua"), busy.base_url, "--", "c"]
+        command = [wrk, "-t1", "-c20", "-d900s", "-s", str(tmp_path / "hurry.lua"), busy.base_url, "--", "c"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hurry:
-            drawn = 0
-            while hurry.poll() is None:
-                drawn += page.evaluate("() => new Promise(done => requestAnimationFrame(() => done(1)))")
-                assert rows(page).count() <= kept_at_most(page)
+            try:
+                _use_it_while(page, lambda: _count(busy) < SENT)
+            finally:
+                hurry.send_signal(signal.SIGINT)  # it would wait until its time is over
             assert hurry.stdout is not None
             assert "Socket errors" not in hurry.stdout.read()
-        count = requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"]
-        assert count > 1000
-        assert drawn > 0
+        count = _count(busy)
         [newest] = requests.get(f"{busy.base_url}/__sandbox/requests?limit=1", timeout=PATIENCE).json()["requests"]
         expect(page.locator(f'#rows > tr[data-id="{newest["id"]}"]')).to_be_visible()
+        seen = page.evaluate("seen")
+        print(f"{count} requests sent; the page saw {seen}")  # noqa: T201  pytest -rP tells it
+        assert seen["came"] + seen["left"] >= SENT, "each is shown or counted among those that were left out"
+        assert seen["came"] >= SENT / 10
+        assert seen["drawn"] >= 5 * kept_at_most(page)
+        assert seen["gap"] < LONGEST_GAP
         assert rows(page).count() == kept_at_most(page)
+        assert page.evaluate("document.getElementsByTagName('*').length") < 40 * kept_at_most(page)
         assert visit.heap() - before < 20 * 2**20
         rows(page).first.locator("a").click()
         expect(page.get_by_role("heading", name="How it was decided")).to_be_visible()
+
+
+def _count(busy: Running) -> int:
+    return int(requests.get(f"{busy.base_url}/__sandbox/requests/count", timeout=PATIENCE).json()["count"])
+
+
+def _use_it_while(page: Page, coming: Callable[[], bool]) -> None:
+    """Press what there is to press while requests come, which has to be answered each time."""
+    pause = page.locator("#pause")
+    while coming():
+        for state in ("true", "false"):
+            pause.click()
+            expect(pause).to_have_attribute("aria-pressed", state)
+        assert rows(page).count() <= kept_at_most(page) + 1
 
 
 def test_a_row_that_somebody_stands_on_does_not_keep_the_others(visit: Visit, tenant: Tenant) -> None:
@@ -619,7 +731,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
         yield tenant
 
 
-@pytest.mark.parametrize(("width", "theme"), [(WIDE, "light"), (NARROW, "dark")])
+LOOKS = [(width, theme) for width in (WIDE, NARROW) for theme in THEMES]
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_keeps_nobody_out_and_fits_its_window(
     chromium: Browser, filled: Tenant, name: str, width: int, theme: Theme
@@ -627,10 +742,55 @@ def test_a_page_keeps_nobody_out_and_fits_its_window(
     with visiting(chromium, width=width, theme=theme) as visit:
         visit.page.goto(f"{filled.base_url}{path_of(name, filled)}")
         live(visit.page)
-        assert visit.sticking_out() == []
-        assert barriers(visit.page) == []
+        _open_to_all(visit)
+        visit.page.evaluate("() => document.querySelectorAll('details').forEach(item => { item.open = true })")
+        _open_to_all(visit)
         assert visit.complaints == []
         assert visit.elsewhere(filled.base_url) == []
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+@pytest.mark.parametrize("path", [HOME, f"{UI}/charts", f"{UI}/conformance", f"{UI}/duties", f"{UI}/no-such-page"])
+def test_a_page_with_nothing_on_it_keeps_nobody_out_either(
+    chromium: Browser, tenant: Tenant, path: str, width: int, theme: Theme
+) -> None:
+    with visiting(chromium, width=width, theme=theme) as visit:
+        visit.page.goto(address(tenant, path))
+        _open_to_all(visit)
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_a_notice_and_what_was_refused_keep_nobody_out(
+    chromium: Browser, tenant: Tenant, width: int, theme: Theme
+) -> None:
+    with visiting(chromium, width=width, theme=theme) as visit:
+        visit.page.goto(address(tenant, f"{UI}/steering"))
+        visit.page.get_by_role("button", name="Freeze").click()
+        expect(done(visit.page)).to_contain_text("stands still")
+        _open_to_all(visit)
+        visit.page.get_by_label("Trigger", exact=True).fill("no_such_trigger")
+        visit.page.get_by_role("button", name="Arm", exact=True).click()
+        expect(refused(visit.page)).to_be_visible()
+        _open_to_all(visit)
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_the_login_keeps_nobody_out_who_knows_the_token(chromium: Browser, width: int, theme: Theme) -> None:
+    with (
+        sandbox("--db", ":memory:", "--control-token", "open sesame") as guarded,
+        visiting(chromium, width=width, theme=theme) as visit,
+    ):
+        visit.page.goto(f"{guarded.base_url}{HOME}")
+        _open_to_all(visit)
+        visit.page.get_by_label("Control token").fill("open barley")
+        visit.page.get_by_role("button", name="Log in").click()
+        expect(visit.page.get_by_role("alert")).to_be_visible()
+        _open_to_all(visit)
+
+
+def _open_to_all(visit: Visit) -> None:
+    assert visit.sticking_out() == []
+    assert barriers(visit.page) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -143,6 +143,31 @@ def test_rates_know_places_without_requests() -> None:
     assert rates[5] == 1
 
 
+def test_rows_are_counted_over_time_and_those_that_are_rare_together() -> None:
+    seconds = [("A", 201, 0), ("A", 201, 5), ("B", 400, 5), ("B", 400, 5), ("B", 400, 9), ("C", 500, 0), ("D", 404, 9)]
+    found = [sample(at, row=row, http=http) for row, http, at in sorted(seconds, key=lambda item: item[2])]
+    told = figures.rows(found, figures.axis(found), 2)
+    assert [(item.row, item.http, sum(item.counts)) for item in told] == [
+        ("B", 400, 3),
+        ("A", 201, 2),
+        ("all others", 0, 2),
+    ]
+    assert [(item.counts[0], item.counts[5], item.counts[9]) for item in told] == [(0, 2, 1), (1, 1, 0), (1, 0, 1)]
+    assert [item.row for item in figures.rows(found, figures.axis(found), 4)] == ["B", "A", "C", "D"]
+
+
+@given(NUMBERS, st.floats(1, HEIGHT))
+def test_a_bar_that_has_to_be_seen_stays_inside_the_box(values: list[float], least: float) -> None:
+    for rect in bars([str(n) for n in range(len(values))], [Series("a", "a", values)], str, least=least).rects:
+        assert rect.height >= least - 0.01
+        assert -0.1 <= rect.y <= rect.y + rect.height <= HEIGHT + 0.1
+
+
+@pytest.mark.parametrize("depth", [3, 70, 900, 5000])
+def test_a_body_is_shown_however_deep_it_is(depth: int) -> None:
+    assert wording.pretty("[" * depth + "]" * depth).startswith("[")
+
+
 def test_bids_are_counted_by_what_they_are_and_whether_they_won() -> None:
     ranges, won, lost = figures.bids([sample(bids=((60.0, True), (5.0, False), (0.0, False)))])
     assert (sum(won), sum(lost), won[-1]) == (1, 2, 1)

@@ -147,7 +147,7 @@ class Grader:
         monkeypatch.setattr(watching, "attempts_at_own_receivers", lambda *_: {})
         monkeypatch.setattr(watching, "LOOK", 0.01)
         monkeypatch.setattr(watching, "PAUSE", 0.001)
-        self.watch = Watch(cast("Any", self.tenants), self.journals, self.hub, cast("Any", None), {}, "")
+        self.watch = Watch(cast("Any", self.tenants), self.journals, self.journals, self.hub, cast("Any", None), {}, "")
 
     def _audit(self, *_: Any, last: int) -> dict[str, Any]:
         assert last == watching.LAST

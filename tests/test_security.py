@@ -515,6 +515,16 @@ def test_no_secret_is_in_a_log_a_journal_a_report_an_error_or_a_list_of_processe
     assert [secret for secret in secrets if secret.encode() in database] == []
 
 
+def test_what_stands_in_the_environment_is_no_header_of_a_request() -> None:
+    """A server hands an application its own environment too, where a proxy's password may be in HTTP_PROXY."""
+    with sandbox("--db", ":memory:", env=environment(HTTP_X_MINE=TOKEN, CONTENT_TYPE=TOKEN)) as running:
+        answer = asked(f"{running.base_url}/api/v1/leads", X_Theirs="sent")
+        told = asked(f"{running.base_url}/__sandbox/requests/{answer.headers['X-Sandbox-Request-Id']}").text
+    assert "x-theirs" in told
+    assert "x-mine" not in told
+    assert TOKEN not in told
+
+
 def _misuse(running: Running, secrets: list[str]) -> list[str]:
     """Put every secret where it does not belong; return what callers are told."""
     answers = []

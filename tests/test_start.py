@@ -10,7 +10,8 @@ import pytest
 
 from simulator.platforms import CONTRACTS
 from simulator.welcome import text_of
-from tests.running import COMMAND, PATIENCE, Client, Running, environment, sandbox
+from tests.running import COMMAND, PATIENCE, Client, Running, environment, sandbox, wait_until
+from tests.two_simulators import answers, free_port
 
 COUNTING = """curl() { command curl --silent --show-error --write-out '\\n%{http_code}\\n' "$@"; }\n"""
 
@@ -93,3 +94,15 @@ def test_without_json_the_text_is_printed_once_it_answers() -> None:
         assert process.wait(PATIENCE) == 0
     assert lines[0].startswith("leadsandbox ")
     assert "".join(lines).count("curl ") >= len(list(CONTRACTS))
+
+
+def test_a_simulator_alone_says_nothing_on_stdout() -> None:
+    port = free_port()
+    command = [COMMAND, "serve", "--db", ":memory:", "--port", str(port)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            wait_until(lambda: answers(port) or process.poll() is not None, "it answers")
+        finally:
+            process.terminate()
+            said = process.communicate(timeout=PATIENCE)
+    assert said == (b"", b"")

@@ -26,11 +26,13 @@ from simulator.store import (
     DeliveryRecord,
     DeliveryStatus,
     LeadRecord,
+    Original,
     PingRecord,
     PingStored,
     Scope,
     Store,
     StoreError,
+    Transaction,
     claims,
     credentials,
     leads,
@@ -133,8 +135,10 @@ def at_once(threads: int, work: Callable[[int], R]) -> list[R]:
 
 
 def claim(store: Store, lead_id: str, *keys: str, at: datetime = NOW, cutoff: datetime = CUTOFF) -> str | None:
-    with store.transaction() as tx:
-        original = tx.claim_persons("t1", "campaign_1", keys, lead_id=lead_id, at=at, cutoff=cutoff)
+    def work(tx: Transaction) -> Original | None:
+        return tx.claim_persons("t1", "campaign_1", keys, lead_id=lead_id, at=at, cutoff=cutoff)
+
+    original = store.transact(work)  # on a server two may take half of it each: one of them begins again
     return original.lead_id if original else None
 
 

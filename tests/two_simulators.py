@@ -41,7 +41,7 @@ def _simulator(config: Path, limits: Path) -> Iterator[int]:
     command = [sys.executable, "-m", "simulator", "serve", *options]
     process = subprocess.Popen(command, env=environment(), stdout=sys.stderr)  # ours says where both are
     try:
-        wait_until(lambda: _answers(port), "a simulator that answers")
+        wait_until(lambda: answers(port), "a simulator that answers")
         yield port
     finally:
         process.terminate()
@@ -56,7 +56,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     with suppress(requests.RequestException):
         return requests.get(f"http://{HOST}:{port}/healthz", timeout=5).ok
     return False

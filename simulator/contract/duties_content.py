@@ -31,7 +31,7 @@ def ping_fields(history: History, ledger: Ledger) -> None:
     """D04: fields that the ping requires are there, in the right type and format."""
     for ping in history.pings:
         if ping.values:
-            ledger.met("D04")
+            ledger.met("D04", ping)
         for field, message in _unexplained(history, ping):
             ledger.broken("D04", f"{field}: {message}", ping)
 
@@ -40,7 +40,7 @@ def post_formats(history: History, ledger: Ledger) -> None:
     """D63: the full lead has the documented formats, and what the specification requires."""
     for post in history.submissions:
         if post.values:
-            ledger.met("D63")
+            ledger.met("D63", post)
         ping = history.ping_of(post)
         for field, message in _unexplained(history, post):
             dropped = ping is not None and field in ping.values and field not in post.values
@@ -63,7 +63,7 @@ def invented_values(history: History, ledger: Ledger) -> None:
     for sent in history.leads:
         if sent.masked or not sent.values:
             continue
-        ledger.met("D05")
+        ledger.met("D05", sent)
         if empty := sorted(blank(sent) & history.required(sent)):
             ledger.broken("D05", f"required and sent empty: {', '.join(empty)}", sent)
         if fillers := [name for name in _documented(history, sent) if _is_filler(sent.text(name))]:
@@ -97,7 +97,7 @@ def field_names(history: History, ledger: Ledger) -> None:
     for sent in history.leads:
         if not sent.values:
             continue
-        ledger.met("D06")
+        ledger.met("D06", sent)
         for field, name in meant(history, sent).items():
             ledger.broken("D06", f"{name[:80]} is sent for {field}", sent)
 
@@ -114,7 +114,7 @@ def consent_evidence(history: History, ledger: Ledger) -> None:
         for names, fault in checks:
             for name in names:
                 if value := sent.text(name):
-                    ledger.met("D62")
+                    ledger.met("D62", sent)
                     if why := fault(value, sent):
                         ledger.broken("D62", f"{name} {why}", sent)
 
@@ -141,7 +141,7 @@ def test_traffic(history: History, ledger: Ledger) -> None:
     for sent in history.leads:
         if not sent.values:
             continue
-        ledger.met("D64")
+        ledger.met("D64", sent)
         known = history.known(sent)
         if flags := sorted(name for name in sent.values if _is_flag(name) and name not in known):
             ledger.broken("D64", f"a test flag that the vendor does not know: {', '.join(flags)}", sent)

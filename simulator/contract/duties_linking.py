@@ -20,7 +20,7 @@ def same_values(history: History, ledger: Ledger) -> None:
         ping = history.ping_of(post)
         if ping is None or post.masked or ping.masked:
             continue
-        ledger.met("D21")
+        ledger.met("D21", post)
         faulty = {error["field"] for error in post.errors}  # which is D63's
         if changed := sorted(name for name in ping.values.keys() - faulty if _differs(history, name, ping, post)):
             ledger.broken("D21", f"changed between ping and post: {', '.join(changed)}", ping, post)
@@ -46,7 +46,7 @@ def after_the_answer(history: History, ledger: Ledger) -> None:
             continue
         ping = history.ping_of(sent)
         if ping is not None:
-            ledger.met("D22")
+            ledger.met("D22", sent)
         elif not history.link(sent) and not _must_link(history, sent):
             ping = next((pinged[name] for name in names if name in pinged), None)
         if ping is not None and sent.began < ping.ended:
@@ -66,7 +66,7 @@ def ping_to_post(history: History, ledger: Ledger) -> None:
     for pings in accepted.values():
         if history.is_masked or len(pings) < ENOUGH_PINGS:
             continue
-        ledger.met("D23")
+        ledger.met("D23", *pings)
         idle = [ping for ping in pings if not history.was_posted(ping)]
         if len(idle) > (1 - FEW) * len(pings):
             ledger.broken("D23", f"{len(idle)} of {len(pings)} accepted pings were never posted", *idle)
@@ -81,8 +81,8 @@ def lenient_parsing(history: History, ledger: Ledger) -> None:
     posted = Counter({shape: sum(map(history.was_posted, pings)) for shape, pings in seen.items()})
     if len(seen) < 2 or not posted.total():
         return
-    ledger.met("D49", len(seen))
     for shape, pings in seen.items():
+        ledger.met("D49", *pings)
         if not posted[shape]:
             ledger.broken("D49", f"no post follows an accepted answer with just {', '.join(shape)}", *pings)
 

@@ -78,15 +78,15 @@ def repeated_leads(history: History, ledger: Ledger) -> None:
 
 def _occasions(history: History, ledger: Ledger, sent: Sent, busy_until: float) -> None:
     if history.link(sent):
-        ledger.met("D18")
+        ledger.met("D18", sent)
     if sent.unfinished or sent.is_slow:
-        ledger.met("D46")
+        ledger.met("D46", sent)
     if sent.began < busy_until:
-        ledger.met("D48")
+        ledger.met("D48", sent)
     if history.persons(sent):
-        ledger.met("D47")
+        ledger.met("D47", sent)
     if (sent.reason in _NOT_SOLD or sent.reason in _RULES) and history.link(sent):
-        ledger.met("D50")
+        ledger.met("D50", sent)
 
 
 def _cause(history: History, ledger: Ledger, sent: Sent, memory: _Memory) -> None:

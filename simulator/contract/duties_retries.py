@@ -26,7 +26,7 @@ def unchanged_retries(history: History, ledger: Ledger) -> None:
         if earlier is not None and sent.began >= earlier.ended and sent.gap_after(earlier) <= ALIKE_FOR:
             ledger.broken("D41", f"the same {sent.operation} again after {earlier.http}", earlier, sent)
         if sent.http in FINAL and not sent.unfinished:
-            ledger.met("D41")
+            ledger.met("D41", sent)
             refused[sent.digest] = sent
 
 
@@ -41,7 +41,7 @@ def retry_after(history: History, ledger: Ledger) -> None:
         if told is not None:
             ledger.broken("D42", f"{sent.operation} before Retry-After was over", told, sent)
         if sent.reason is Reason.RATE_LIMITED and sent.retry_after:
-            ledger.met("D42")
+            ledger.met("D42", sent)
             queue.append(sent)
 
 
@@ -50,7 +50,7 @@ def rate_limits(history: History, ledger: Ledger) -> None:
     for sent in history.sent:
         if sent.journey is None or not sent.source_id:
             continue
-        ledger.met("D43")
+        ledger.met("D43", sent)
         if sent.refused_for(Reason.RATE_LIMITED):
             ledger.broken("D43", f"{sent.operation} above its documented rate", sent)
 
@@ -63,7 +63,7 @@ def backing_off(history: History, ledger: Ledger) -> None:
         if chain:
             chain.append(sent)
         if sent.http in {500, 503}:
-            ledger.met("D44")
+            ledger.met("D44", sent)
             if not chain:
                 chains[sent.digest] = [sent]
         elif chain:
@@ -95,7 +95,7 @@ def patience(history: History, ledger: Ledger) -> None:
         if sent.is_slow:
             slow[sent.digest] = sent
             if sent.is_ping and history.was_posted(sent):
-                ledger.met("D45")
+                ledger.met("D45", sent)
 
 
 def _digested(sent: Iterable[Sent]) -> Iterable[Sent]:

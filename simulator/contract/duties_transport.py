@@ -23,7 +23,7 @@ def secrets_in_place(history: History, ledger: Ledger) -> None:
     """D33: a credential stands in its header, never in a URL, a body or another header."""
     for sent in history.sent:
         if sent.credential.get("state", "absent") != "absent" or sent.misplaced:
-            ledger.met("D33")
+            ledger.met("D33", sent)
         if sent.misplaced:
             ledger.broken("D33", f"a credential in the {' and the '.join(sent.misplaced)}", sent)
         elif HIDDEN in sent.query and not (sent.masked and sent.query == HIDDEN):
@@ -35,7 +35,7 @@ def secrets_in_place(history: History, ledger: Ledger) -> None:
 def from_servers(history: History, ledger: Ledger) -> None:
     """D34: no browser calls, since it would have to know the credential."""
     for sent in history.sent:
-        ledger.met("D34")
+        ledger.met("D34", sent)
         if sent.method == "OPTIONS":
             ledger.broken("D34", "a CORS preflight (OPTIONS)", sent)
         elif why := _browser(sent):
@@ -55,7 +55,7 @@ def methods(history: History, ledger: Ledger) -> None:
     for sent in history.sent:
         if sent.journey is None or sent.method == "OPTIONS":
             continue
-        ledger.met("D36")
+        ledger.met("D36", sent)
         if sent.refused_for(Reason.WRONG_METHOD):
             ledger.broken("D36", f"{sent.method[:20]} on {sent.operation}", sent)
 
@@ -65,7 +65,7 @@ def body_types(history: History, ledger: Ledger) -> None:
     for sent in history.leads:
         if not sent.body:
             continue
-        ledger.met("D37")
+        ledger.met("D37", sent)
         if why := _body_fault(sent):
             ledger.broken("D37", why, sent)
 

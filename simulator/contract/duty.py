@@ -75,13 +75,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What traffic says of one duty. `exercised` is how often it was; `reason` says why it was not seen."""
+    """What traffic says of one duty. `exercised` is how often it was; `reason` says why it was not seen.
+
+    `requests` are ids of the first occasions of a duty that passed.
+    """
 
     duty: Duty
     outcome: Outcome
     exercised: int = 0
     findings: tuple[Finding, ...] = ()
     reason: str = ""
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from simulator.contract.sent import Attempt, Sent
 from simulator.contract.traffic import History
 
 MOST_REQUESTS = 100  # ids that one finding keeps; it counts all
+MOST_EXAMPLES = 10  # ids that are kept of the occasions of a duty
 
 _RANK = {Severity.FAIL: 0, Severity.WARN: 1, Severity.INFO: 2}
 _OUTCOMES = {Severity.FAIL: Outcome.FAIL, Severity.WARN: Outcome.WARN, Severity.INFO: Outcome.INFO}
@@ -28,11 +29,15 @@ class Ledger:
 
     def __init__(self) -> None:
         self._exercised: Counter[str] = Counter()
+        self._examples: dict[str, dict[str, None]] = {}
         self._found: dict[str, dict[tuple[str, Severity | None], _Found]] = {}
 
-    def met(self, duty: str, times: int = 1) -> None:
-        """Say that there was an occasion for the duty."""
-        self._exercised[duty] += times
+    def met(self, duty: str, *sent: Sent | Attempt) -> None:
+        """Say that there was an occasion for the duty, and which requests were it."""
+        self._exercised[duty] += 1
+        examples = self._examples.setdefault(duty, {})
+        if len(examples) < MOST_EXAMPLES:
+            examples.update(dict.fromkeys(item.id for item in sent[:MOST_EXAMPLES]))
 
     def broken(self, duty: str, detail: str, *sent: Sent | Attempt, severity: Severity | None = None) -> None:
         """Say that a duty was not met, and by which requests. Equal details make one finding.
@@ -57,7 +62,7 @@ class Ledger:
         if masked and duty.needs_values:
             return Verdict(duty, Outcome.NOT_SEEN, exercised, reason=MASKED)
         if exercised:
-            return Verdict(duty, Outcome.PASS, exercised)
+            return Verdict(duty, Outcome.PASS, exercised, requests=tuple(self._examples[duty.id])[:MOST_EXAMPLES])
         return Verdict(duty, Outcome.NOT_SEEN, reason=f"Not exercised; it takes {duty.exercised_by}")
 
     def _findings(self, duty: Duty, severity: Severity) -> tuple[Finding, ...]:

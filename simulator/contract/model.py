@@ -243,7 +243,8 @@ class Contract:
 
     `formats` is the JSON Schema of each field type. `schemas` holds, per operation, the JSON Schema of the
     request (`request`) and of each row's answer (by row id; `<row id>@envelope=gen1` and the like for a
-    reading that changes the body and not the status). `readings` models what may be read in two ways.
+    reading that changes the body and not the status). `readings` models what may be read in two ways. `pages` are
+    the titles of the pages that evidence names `seed:NNN`, `documentation` is where `public:/…` is found.
     """
 
     platform: str
@@ -264,6 +265,8 @@ class Contract:
     webhook_wire: WebhookWire | None = None
     asking: Asking | None = None
     duties: Duties | None = None
+    documentation: str = ""
+    pages: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _by_reason(self) -> dict[tuple[str, Reason], tuple[Row, ...]]:

@@ -16,6 +16,8 @@ from simulator.routing.agreed import Buyer, Distribution
 from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
 from simulator.store import Booking, Original, Store, Transaction
 
+_UNFORESEEN = frozenset({Distribution.ROUND_ROBIN, Distribution.WEIGHTED})
+
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
@@ -86,22 +88,30 @@ class IngestJourneys:
             if refusal := _tokens(call).used(call.account):
                 return refusal
             ground = replace(ground, ping=None)
-        original = self._claim_person(call, ground, tx)
+        likely = _likely_buyer(call, ground)
+        original = self._claim_person(call, ground, tx, likely)
         if original is not None and not _routes_duplicates(call):
             return self._duplicate(call, ground, tx)
         choice = self._choose_within_caps(call, ground, tx, original)
         decision = _decision(call, ground, choice, is_duplicate=original is not None)
+        if not decision.is_duplicate and decision.buyer_id != likely:
+            tx.set_person_buyer(call.tenant.id, decision.lead_id, decision.buyer_id)
         _write(call, tx, decision, choice, _token_id(ground))
         return decision
 
-    def _claim_person(self, call: Call, ground: _Ground, tx: Transaction) -> Original | None:
+    def _claim_person(self, call: Call, ground: _Ground, tx: Transaction, buyer_id: str) -> Original | None:
         rule = call.terms.duplicates
         keys = duplicates.keys(rule, call.lead) if rule else ()
         if rule is None or not keys:
             return None
-        cutoff = duplicates.cutoff(rule, call.now)
         return tx.claim_persons(
-            call.tenant.id, person_scope(call), keys, lead_id=ground.lead_id, at=call.now, cutoff=cutoff
+            call.tenant.id,
+            person_scope(call),
+            keys,
+            lead_id=ground.lead_id,
+            buyer_id=buyer_id,
+            at=call.now,
+            cutoff=duplicates.cutoff(rule, call.now),
         )
 
     def _duplicate(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
@@ -153,16 +163,26 @@ class IngestJourneys:
     def _order(self, call: Call, ground: _Ground, original: Original | None, turn: int) -> Sequence[Buyer]:
         if original is not None and original.buyer_id:
             return [buyer for buyer in call.terms.buyers if buyer.id == original.buyer_id]
-        ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=call.tenant.dice.roll())
-        return sorted(ranked, key=lambda buyer: buyer.id not in _chosen_beforehand(call, ground))
+        return _ranked(call, ground, turn, call.tenant.dice.roll())
+
+
+def _ranked(call: Call, ground: _Ground, turn: int, dice: float) -> Sequence[Buyer]:
+    first = _chosen_beforehand(call, ground)
+    ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=dice)
+    return sorted(ranked, key=lambda buyer: buyer.id not in first)
+
+
+def _likely_buyer(call: Call, ground: _Ground) -> str:
+    """Return who has the lead unless a cap is full, so that the claim can say so; "" where chance or turns choose."""
+    if not ground.buyers or call.terms.distribution in _UNFORESEEN:
+        return ""
+    return _ranked(call, ground, 0, 0.0)[0].id
 
 
 def _write(call: Call, tx: Transaction, decision: Decision, choice: _Choice, token_id: str) -> None:
     sent = delivery(call, decision, choice.buyer) if choice.buyer else None
     booking = Booking(choice.claims, token_id, choice.turn, sent.event_id if sent else "")
     tx.add_lead(lead_record(call, decision), booking)
-    if choice.buyer is not None and not decision.is_duplicate:
-        tx.set_person_buyer(call.tenant.id, decision.lead_id, choice.buyer.id)
     if sent is not None:
         tx.add_delivery(sent)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.exchange.call import Call
 from simulator.exchange.records import kept_lead
 from simulator.routing.decision import Decision, FieldError, Reason
-from simulator.store import LeadRecord, Store
+from simulator.store import LeadRecord, Store, index_key
 
 MOST = 100  # leads in one answer; ours
 _NOTHING_ASKED = "one of id, phone and email is required"
@@ -50,4 +50,5 @@ def asked_for(store: Store, call: Call, limit: int) -> list[LeadRecord]:
 
 def _is_asked_for(call: Call, record: LeadRecord) -> bool:
     is_own = (record.platform, record.source_id) == (call.contract.platform, call.source.id)
-    return is_own and call.lead.phone in {"", record.phone} and call.lead.email in {"", record.email}
+    phone, email = index_key(call.lead.phone), index_key(call.lead.email)
+    return is_own and phone in {"", record.phone} and email in {"", record.email}

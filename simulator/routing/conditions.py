@@ -105,7 +105,11 @@ def _same(actual: Any, wanted: Any, now: datetime) -> bool:
 
 
 def _among(actual: Any, wanted: Any, now: datetime) -> bool:
-    return isinstance(wanted, list | tuple) and any(_same(actual, one, now) for one in wanted)
+    if not isinstance(wanted, list | tuple):
+        return False
+    if isinstance(actual, str) and actual in wanted:  # as it is written, most of the time
+        return True
+    return any(_same(actual, one, now) for one in wanted)
 
 
 def _contains(actual: Any, wanted: Any, now: datetime) -> bool:

@@ -2,6 +2,7 @@
 
 from simulator.store.checking import Report, check
 from simulator.store.database import StoreError, StoreUnavailableError
+from simulator.store.encoding import index_key
 from simulator.store.faults import FaultRow
 from simulator.store.peers import LEASE
 from simulator.store.records import (
@@ -42,4 +43,5 @@ __all__ = [
     "TooManySnapshotsError",
     "Transaction",
     "check",
+    "index_key",
 ]

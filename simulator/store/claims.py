@@ -8,42 +8,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, case, delete, select, update
+from sqlalchemy import ClauseElement, ColumnElement, bindparam, case, delete, exists, select, union_all, update
 
 from simulator.routing.decision import CapClaim
-from simulator.store.connection import Connection, Statement
+from simulator.store.connection import Connection, Statement, Upsert
+from simulator.store.database import RacedError
 from simulator.store.encoding import micros, moment
 from simulator.store.records import Original
 from simulator.store.tables import caps, persons, redeemed, turns
 
-_CLAIM_PERSON = Statement(
-    lambda insert: (
-        insert(persons)
-        .values(
-            tenant=bindparam("tenant"),
-            scope=bindparam("scope"),
-            key=bindparam("key"),
-            lead_id=bindparam("lead_id"),
-            buyer_id=bindparam("buyer_id"),
-            at=bindparam("now"),
-        )
-        .on_conflict_do_update(
-            index_elements=[persons.c.tenant, persons.c.scope, persons.c.key],
-            set_={"lead_id": bindparam("lead_id"), "buyer_id": bindparam("buyer_id"), "at": bindparam("now")},
-            where=persons.c.at <= bindparam("cutoff"),
-        )
-        .returning(persons.c.key)
-    )
-)
-_FIND_PERSON = Statement(
-    select(persons.c.lead_id, persons.c.buyer_id, persons.c.at).where(
+_OF_LEAD = (persons.c.lead_id, persons.c.buyer_id, persons.c.at)
+
+
+def _typed(column: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
+    return bindparam(name or str(column.key), type_=column.type)
+
+
+@cache
+def _claiming(keys: int) -> Statement:
+    """Claim so many keys at once, unless one of them is somebody's."""
+    given = [_typed(persons.c.key, f"key_{n}") for n in range(keys)]
+    taken = exists().where(
         persons.c.tenant == bindparam("tenant"),
         persons.c.scope == bindparam("scope"),
-        persons.c.key == bindparam("key"),
+        persons.c.key.in_(given),
         persons.c.at > bindparam("cutoff"),
     )
-)
+    wanted = union_all(*(select(key.label("key")) for key in given)).subquery("wanted")
+    row = (_typed(persons.c.tenant), _typed(persons.c.scope), wanted.c.key, *map(_typed, _OF_LEAD))
+    source = select(*row).where(~taken)
+
+    def claim(insert: Upsert) -> ClauseElement:
+        claiming = insert(persons).from_select(persons.c, source)
+        found: ClauseElement = claiming.on_conflict_do_update(
+            index_elements=persons.primary_key,
+            set_={column.name: claiming.excluded[column.name] for column in _OF_LEAD},
+            where=persons.c.at <= bindparam("cutoff"),
+        ).returning(persons.c.key)
+        return found
+
+    return Statement(claim)
+
+
+@cache
+def _finding(keys: int) -> Statement:
+    return Statement(
+        select(*_OF_LEAD)
+        .where(
+            persons.c.tenant == bindparam("tenant"),
+            persons.c.scope == bindparam("scope"),
+            persons.c.key.in_([bindparam(f"key_{n}") for n in range(keys)]),
+            persons.c.at > bindparam("cutoff"),
+        )
+        .order_by(persons.c.key)
+        .limit(1)
+    )
+
+
 _BY_LEAD = (persons.c.tenant == bindparam("tenant")) & (persons.c.lead_id == bindparam("of_lead"))
 _SET_BUYER = Statement(update(persons).where(_BY_LEAD).values(buyer_id=bindparam("bought_by")))
 _RELEASE = Statement(delete(persons).where(_BY_LEAD))
@@ -112,43 +136,43 @@ def claim_persons(
     lead_id: str,
     at: datetime,
     cutoff: datetime,
+    buyer_id: str = "",
 ) -> Original | None:
     """Claim every key for the lead, or none. Returns the lead that has one of them, None on success.
 
-    A key that was claimed at or before `cutoff` may be taken over. After a refusal nothing of the claim
-    stays, and the transaction goes on.
+    A key that was claimed at or before `cutoff` may be taken over. `buyer_id` is who will have the lead, if that is
+    settled. Raises RacedError where another transaction came in between, which only happens on a server.
     """
-    now, before = micros(at), micros(cutoff)
     wanted = sorted(set(keys))
-    with connection.all_or_none(len(wanted)) as undo:
-        for key in wanted:
-            claimed = connection.row(
-                _CLAIM_PERSON,
-                tenant=tenant,
-                scope=scope,
-                key=key,
-                lead_id=lead_id,
-                buyer_id="",
-                now=now,
-                cutoff=before,
-            )
-            if claimed is None:
-                original = find_person(connection, tenant, scope, [key], cutoff)
-                undo()
-                return original
-    return None
+    if not wanted:
+        return None
+    claimed = connection.rows(
+        _claiming(len(wanted)),
+        tenant=tenant,
+        scope=scope,
+        lead_id=lead_id,
+        buyer_id=buyer_id,
+        at=micros(at),
+        cutoff=micros(cutoff),
+        **{f"key_{n}": key for n, key in enumerate(wanted)},
+    )
+    if len(claimed) == len(wanted):
+        return None
+    original = find_person(connection, tenant, scope, wanted, cutoff)
+    if claimed or original is None:
+        raise RacedError("a person was claimed and given up at the same time")
+    return original
 
 
 def find_person(
     connection: Connection, tenant: str, scope: str, keys: Iterable[str], cutoff: datetime
 ) -> Original | None:
     """Return the lead that claimed one of the keys after `cutoff` (the first in key order)."""
-    before = micros(cutoff)
-    for key in sorted(set(keys)):
-        found = connection.row(_FIND_PERSON, tenant=tenant, scope=scope, key=key, cutoff=before)
-        if found is not None:
-            return Original(found[0], found[1], moment(found[2]))
-    return None
+    wanted = {f"key_{n}": key for n, key in enumerate(keys)}
+    if not wanted:
+        return None
+    found = connection.row(_finding(len(wanted)), tenant=tenant, scope=scope, cutoff=micros(cutoff), **wanted)
+    return None if found is None else Original(found[0], found[1], moment(found[2]))
 
 
 def set_person_buyer(connection: Connection, tenant: str, lead_id: str, buyer_id: str) -> int:

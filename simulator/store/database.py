@@ -51,6 +51,10 @@ class StoreUnavailableError(StoreError):
     """The store can't be reached at the moment, or gave up a transaction: it may be tried again."""
 
 
+class RacedError(StoreUnavailableError):
+    """Another transaction took half of what only one can have: as a whole, this one can be done again."""
+
+
 class Database:
     """An open database that holds our schema. `root` is its first connection, and in memory its only one."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,25 @@ from simulator.store.records import Booking
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LONGEST_KEY = 250  # characters: at four bytes each, two of them and a tenant fit into an index of PostgreSQL
+_DIGEST = "sha256="
+
+
+def index_key(value: str) -> str:
+    """Return how a text from outside stands in an index: as it is, or its digest when no index would take it.
+
+    PostgreSQL takes no more than some 2,700 bytes, and no NUL. What was made a key already stays as it is.
+    """
+    if len(value) <= _LONGEST_KEY and "\0" not in value:
+        return value
+    return _DIGEST + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def whole(found: str, candidates: Iterable[Any]) -> str:
+    """Return the text of which `found` is the key, if it is among those that were kept in full; else the key."""
+    if not found.startswith(_DIGEST):
+        return found
+    return next((each for each in candidates if isinstance(each, str) and index_key(each) == found), found)
 
 
 def micros(moment: datetime) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select
 
+from simulator.store import encoding
 from simulator.store.connection import Connection, Statement
 from simulator.store.encoding import micros
 from simulator.store.records import EventClaimed
@@ -41,7 +42,8 @@ def claim_event(
     repeats: bool,
 ) -> EventClaimed:
     """Let an event happen to a lead: the first time, or again if it `repeats` and came last at or before `cutoff`."""
-    key = {"tenant": tenant, "platform": platform, "transaction_id": transaction_id, "event_id": event_id}
+    named = encoding.index_key(transaction_id)
+    key = {"tenant": tenant, "platform": platform, "transaction_id": named, "event_id": event_id}
     before = micros(cutoff)
     if connection.row(_CLAIM, **key, now=micros(at), cutoff=before, repeats=int(repeats)) is not None:
         return EventClaimed.FIRED

@@ -52,15 +52,15 @@ def add_lead(connection: Connection, lead: LeadRecord, booking: Booking = NOTHIN
         platform=lead.platform,
         source_id=lead.source_id,
         campaign_id=lead.campaign_id,
-        transaction_id=lead.transaction_id,
+        transaction_id=encoding.index_key(lead.transaction_id),
         at=micros(lead.at),
         status=lead.status,
         buyer_id=lead.buyer_id,
         price_cents=lead.price_cents,
         is_test=int(lead.is_test),
         is_duplicate=int(lead.is_duplicate),
-        phone=lead.phone,
-        email=lead.email,
+        phone=encoding.index_key(lead.phone),
+        email=encoding.index_key(lead.email),
         values_json=encoding.text(lead.values),
         booking_json=encoding.booked(booking),
     )
@@ -98,23 +98,22 @@ def set_lead_values(
 ) -> bool:
     """Replace what a lead says, with its phone and e-mail in one spelling. Returns False when there is no such lead."""
     document = encoding.text(values)
-    changed = connection.change(
-        _SET_VALUES, tenant=tenant, id=lead_id, new_values_json=document, new_phone=phone, new_email=email
-    )
-    return bool(changed)
+    keys = {"new_phone": encoding.index_key(phone), "new_email": encoding.index_key(email)}
+    return bool(connection.change(_SET_VALUES, tenant=tenant, id=lead_id, new_values_json=document, **keys))
 
 
 def record(row: tuple[Any, ...]) -> LeadRecord:
     """Return a lead from its columns (`COLUMNS`)."""
     (tenant, lead_id, platform, source_id, campaign_id, transaction_id, at, status, *rest) = row
-    (buyer_id, price_cents, is_test, is_duplicate, phone, email, values) = rest
+    (buyer_id, price_cents, is_test, is_duplicate, phone, email, document) = rest
+    values = encoding.parsed(document)
     return LeadRecord(
         tenant=tenant,
         id=lead_id,
         platform=platform,
         source_id=source_id,
         campaign_id=campaign_id,
-        transaction_id=transaction_id,
+        transaction_id=encoding.whole(transaction_id, values.values()),
         at=moment(at),
         status=status,
         buyer_id=buyer_id,
@@ -123,12 +122,12 @@ def record(row: tuple[Any, ...]) -> LeadRecord:
         is_duplicate=bool(is_duplicate),
         phone=phone,
         email=email,
-        values=encoding.parsed(values),
+        values=values,
     )
 
 
 def lead(connection: Connection, tenant: str, lead_id: str) -> LeadRecord | None:
-    found = connection.row(_FIND, tenant=tenant, id=lead_id)
+    found = connection.row(_FIND, tenant=tenant, id=encoding.index_key(lead_id))
     return None if found is None else record(found)
 
 
@@ -161,7 +160,7 @@ def _counting(filters: frozenset[str]) -> Statement:
 
 
 def _given(**filters: str | None) -> dict[str, str]:
-    return {name: value for name, value in filters.items() if value is not None}
+    return {name: encoding.index_key(value) for name, value in filters.items() if value is not None}
 
 
 def leads_of(

@@ -30,6 +30,21 @@ class Lender(Protocol[Lent_co]):
         """Close what is free, and what is lent when it comes back."""
 
 
+class _Held(Generic[W]):
+    """Lends one connection under a lock. Made once: a generator for each transaction costs more than the lock."""
+
+    def __init__(self, connection: W) -> None:
+        self._connection = connection
+        self.lock = threading.RLock()
+
+    def __enter__(self) -> W:
+        self.lock.acquire()
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
 class OneWriter(Generic[W]):
     """For SQLite, which writes one transaction at a time: the root connection writes, under a lock.
 
@@ -38,21 +53,19 @@ class OneWriter(Generic[W]):
 
     def __init__(self, database: Database, kind: type[W]) -> None:
         self._database = database
-        self._lock = threading.RLock()
         self._writer = database.first(kind)
+        self._held = _Held(self._writer)
         self._readers: deque[Connection] = deque()
         self._closed = False
 
-    @contextmanager
-    def writing(self) -> Iterator[W]:
-        with self._lock:
-            yield self._writer
+    def writing(self) -> AbstractContextManager[W]:
+        return self._held
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         if self._database.in_memory:
-            with self._lock:
-                yield self._writer
+            with self._held as writer:
+                yield writer
             return
         try:
             reader = self._readers.pop()
@@ -67,7 +80,7 @@ class OneWriter(Generic[W]):
                 self._readers.append(reader)
 
     def close(self) -> None:
-        with self._lock:
+        with self._held:
             if self._closed:
                 return
             self._closed = True

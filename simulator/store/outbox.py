@@ -173,7 +173,7 @@ def deliveries(
     """Return deliveries, oldest first. `after` is the number of the last one of the page before."""
     filters = {"tenant": tenant}
     if lead_id is not None:
-        filters["lead_id"] = lead_id
+        filters["lead_id"] = encoding.index_key(lead_id)
     if status is not None:
         filters["status"] = status.value
     statement = _listing(frozenset(filters))

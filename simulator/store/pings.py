@@ -75,16 +75,17 @@ def _record(row: tuple[Any, ...]) -> PingRecord:
     (tenant, platform, transaction_id, source_id, campaign_id, at, expires_at, *rest) = row
     (accepted, lead, bids, revision, held, claimed_at, answer, _) = rest
     claims, lead_id = encoding.holding(held)
+    sent = encoding.lead(lead)
     return PingRecord(
         tenant=tenant,
         platform=platform,
-        transaction_id=transaction_id,
+        transaction_id=encoding.whole(transaction_id, sent.values.values()),
         source_id=source_id,
         campaign_id=campaign_id,
         at=moment(at),
         expires_at=moment(expires_at),
         accepted=bool(accepted),
-        lead=encoding.lead(lead),
+        lead=sent,
         bids=encoding.bids(bids),
         revision=revision,
         holding=claims,
@@ -104,7 +105,7 @@ def add_ping(connection: Connection, ping: PingRecord) -> PingStored:
         _ADD,
         tenant=ping.tenant,
         platform=ping.platform,
-        transaction_id=ping.transaction_id,
+        transaction_id=encoding.index_key(ping.transaction_id),
         source_id=ping.source_id,
         campaign_id=ping.campaign_id,
         at=micros(ping.at),
@@ -119,7 +120,7 @@ def add_ping(connection: Connection, ping: PingRecord) -> PingStored:
 
 
 def ping(connection: Connection, tenant: str, platform: str, transaction_id: str) -> PingRecord | None:
-    found = connection.row(_FIND, tenant=tenant, platform=platform, transaction_id=transaction_id)
+    found = connection.row(_FIND, tenant=tenant, platform=platform, transaction_id=encoding.index_key(transaction_id))
     return None if found is None else _record(found)
 
 
@@ -132,7 +133,7 @@ def _same(ping: PingRecord) -> dict[str, Any]:
     return {
         "tenant": ping.tenant,
         "platform": ping.platform,
-        "transaction_id": ping.transaction_id,
+        "transaction_id": encoding.index_key(ping.transaction_id),
         "seen": ping.revision,
     }
 

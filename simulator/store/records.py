@@ -80,7 +80,10 @@ class PingRecord:
 
 @dataclass(frozen=True, slots=True)
 class LeadRecord:
-    """A lead as it was answered. `phone` and `email` are those of `routing.decision.Lead`: normalised."""
+    """A lead as it was answered.
+
+    `phone` and `email` are those of `routing.decision.Lead`: normalised. What is read has their `index_key` instead.
+    """
 
     tenant: str
     id: str

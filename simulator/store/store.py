@@ -25,7 +25,7 @@ from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.bell import Bell
 from simulator.store.connection import Connection
-from simulator.store.database import Database, StoreError, StoreUnavailableError
+from simulator.store.database import Database, RacedError, StoreError, StoreUnavailableError
 from simulator.store.lending import Lender, OneWriter, Pool
 
 P = ParamSpec("P")
@@ -108,8 +108,8 @@ class Transaction(Connection):
         return peers.changed(self, tenant) if self.simulator else 0
 
 
-def _may_be_tried_again(error: BaseException | None) -> bool:
-    return getattr(error, "sqlstate", None) in _TRY_AGAIN
+def _may_be_tried_again(error: StoreUnavailableError) -> bool:
+    return isinstance(error, RacedError) or getattr(error.__cause__, "sqlstate", None) in _TRY_AGAIN
 
 
 def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Store, P], R]:
@@ -119,6 +119,22 @@ def _read(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concate
             return function(connection, *args, **kwargs)
 
     return method
+
+
+class _Refusals:
+    """Words what a driver refuses inside of a block. Made once: every request enters it several times."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.closed = False
+
+    def __enter__(self) -> None:
+        if self.closed:
+            raise StoreError(f"the store {self._database.place} is closed")
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, self._database.driver_error):
+            raise self._database.refusal(error) from error
 
 
 class Store:
@@ -134,7 +150,7 @@ class Store:
         self._lender: Lender[Transaction] = kind(database, Transaction)
         # Who holds a lock needs other connections too, and must not wait for those who wait for the lock.
         self._locks = Pool(database, Connection)
-        self._closed = False
+        self._refusals = _Refusals(database)
 
     @classmethod
     def open(cls, target: str | os.PathLike[str]) -> Store:
@@ -163,7 +179,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Hold a connection that writes; commit at the end of the block, undo everything on an exception."""
-        with self._refusals(), self._lender.writing() as writer:
+        with self._refusals, self._lender.writing() as writer:
             writer.begin()
             try:
                 yield writer
@@ -175,7 +191,7 @@ class Store:
                 raise
 
     def transact(self, work: Callable[[Transaction], R]) -> R:
-        """Do `work` in a transaction, and again when the database chose it to end a deadlock.
+        """Do `work` in a transaction, and again when the database chose it to end a deadlock, or it lost a race.
 
         What `work` does outside of the transaction it must be able to do again.
         """
@@ -184,7 +200,7 @@ class Store:
                 with self.transaction() as tx:
                     return work(tx)
             except StoreUnavailableError as error:
-                if not _may_be_tried_again(error.__cause__):
+                if not _may_be_tried_again(error):
                     raise
         with self.transaction() as tx:
             return work(tx)
@@ -192,7 +208,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a connection for reads, one thread at a time. The operations below do this by themselves."""
-        with self._refusals(), self._lender.reading() as reader:
+        with self._refusals, self._lender.reading() as reader:
             yield reader
 
     @contextmanager
@@ -201,25 +217,16 @@ class Store:
         if not self.is_shared:
             yield
             return
-        with self._refusals(), self._locks.reading() as connection, peers.alone(connection, name):
+        with self._refusals, self._locks.reading() as connection, peers.alone(connection, name):
             yield
 
     def bell(self) -> Bell:
         """Return what rings when another simulator changed something."""
         return Bell(self._database)
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        if self._closed:
-            raise StoreError(f"the store {self.place} is closed")
-        try:
-            yield
-        except self._database.driver_error as error:
-            raise self._database.refusal(error) from error
-
     def close(self) -> None:
         """Close every connection, after the transaction that is under way. Closing twice is fine."""
-        self._closed = True
+        self._refusals.closed = True
         self._lender.close()
         self._locks.close()
         self._database.close()

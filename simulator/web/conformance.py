@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from flask import Blueprint, Response, request
@@ -15,40 +15,92 @@ from simulator.web.problems import ProblemError, as_json
 from simulator.wire.intake import MAX_OWN_BODY
 
 MOST_BYTES = 64 * 1024 * 1024
+MOST_LISTED = 10_000  # rows, and results
 
 
 class ReportError(Exception):
     """What was given is no report of `leadsandbox conform` that this version can read."""
 
 
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Number = Annotated[int, Field(ge=0, lt=2**53)]  # as JSON can hold it anywhere
+
+
 class _Part(BaseModel):
-    # Only what is shown is checked: the schema of the whole is the suite's.
-    model_config = ConfigDict(extra="allow")
+    # Only what is shown is checked, and what may be missing is filled in: the schema of the whole is the suite's.
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class _Target(_Part):
+    name: str = ""
+    base_url: str = ""
 
 
 class _Row(_Part):
-    id: str
+    id: _Name
     platform: str
     operation: str
-    http: int
+    http: _Number
     verdict: str
+    code: str = ""
+    evidence: str = ""
+    meaning: str = ""
+    source: list[str] = []
+    reading: str = ""
+    why: str = ""
+    declared: bool | None = None
+    cased: bool | None = None
+    observed: bool | None = None
+    asserted: bool | None = None
+    falsified: bool | None = None
+
+
+class _Finding(_Part):
+    expected: str = ""
+    actual: str = ""
+    documented: str = ""
+    source: list[str] = []
+    curl: str = ""
+
+
+class _Exchange(_Part):
+    number: _Number = 0
+    method: str = ""
+    url: str = ""
+    request_headers: dict[str, str] = {}
+    request_body: str = ""
+    status: _Number = 0
+    response_body: str = ""
+    milliseconds: float | None = None
+    rows: list[str] = []
+    problems: list[str] = []
+    curl: str = ""
 
 
 class _Result(_Part):
-    id: str
+    id: _Name
     title: str
     verdict: str
-    findings: list[dict[str, Any]] = Field(default_factory=list)
+    kind: str = "case"
+    detail: str = ""
+    verifies: list[str] = []
+    findings: list[_Finding] = []
+    exchanges: list[_Exchange] = []
 
 
 class _Report(_Part):
     version: int = Field(ge=1, le=1)
     started: str
-    exit_code: int
-    target: dict[str, Any]
-    counts: dict[str, int]
-    rows: list[_Row]
-    results: list[_Result]
+    exit_code: _Number
+    target: _Target
+    counts: dict[str, _Number]
+    rows: list[_Row] = Field(max_length=MOST_LISTED)
+    results: list[_Result] = Field(max_length=MOST_LISTED)
+    complete: bool = True
+    requests: _Number | None = None
+    seconds: float | None = None
+    possible: _Number | None = None
+    achieved: _Number | None = None
 
 
 class Reports:
@@ -63,12 +115,13 @@ class Reports:
         self._lock = threading.Lock()
         self._seen: dict[Path, tuple[int, int]] = {}
         self._report: dict[str, Any] | None = None
+        self._wrong: ReportError | None = None
 
     def put(self, text: bytes) -> dict[str, Any]:
         """Keep a report. Raises ReportError."""
         report = _read(text)
         with self._lock:
-            self._report = report
+            self._report, self._wrong = report, None
             if self._shared is not None:
                 beside = self._shared.with_suffix(f".{threading.get_ident()}")
                 beside.write_bytes(text)
@@ -82,8 +135,16 @@ class Reports:
                 stamp = _stamp(file)
                 if stamp is not None and stamp != self._seen.get(file):
                     self._seen[file] = stamp
-                    self._report = _read(_bytes(file))
+                    self._look(file)
+            if self._wrong is not None:  # until there is another: an older report would pass for it
+                raise self._wrong
             return self._report
+
+    def _look(self, file: Path) -> None:
+        try:
+            self._report, self._wrong = _read(_bytes(file)), None
+        except ReportError as error:
+            self._wrong = error
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:
@@ -103,18 +164,21 @@ def _bytes(file: Path) -> bytes:
 
 
 def _read(text: bytes) -> dict[str, Any]:
+    """Return a report in which nothing is missing that a page shows. Raises ReportError."""
     if len(text) > MOST_BYTES:
         raise ReportError(f"a report is at most {MOST_BYTES} bytes")
     try:
-        report: dict[str, Any] = orjson.loads(text)
-        _Report.model_validate(report)
+        document = orjson.loads(text)
+        orjson.dumps(document)  # which bears less depth
+        return _Report.model_validate(document).model_dump()
     except orjson.JSONDecodeError as error:
         raise ReportError(f"a report is JSON, as `leadsandbox conform --json FILE` writes it: {error}") from None
+    except orjson.JSONEncodeError:
+        raise ReportError("a report has no such depth of lists in lists as this document") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the document"
         raise ReportError(f"no report of version 1: {place}: {first['msg']}") from None
-    return report
 
 
 def blueprint(reports: Reports) -> Blueprint:

@@ -33,12 +33,23 @@ class Fault(Body):
 
 def blueprint(tenants: Tenants, contracts: Mapping[str, Contract], hub: Hub) -> Blueprint:
     faults = Blueprint("faults", __name__)
-    words = {name: Words(contract) for name, contract in contracts.items()}
+    _add_arming(faults, tenants, contracts, hub)
+    _add_disarming(faults, tenants, hub)
 
     @faults.get(f"{PREFIX}/faults")
     def listed() -> Response:
         tenant = tenant_of(tenants)
         return as_json({"faults": [_shown(item) for item in tenant.faults.armed(tenant.clock.now())]})
+
+    @faults.get(f"{PREFIX}/triggers")
+    def table() -> Response:
+        return as_json(triggers(contracts))
+
+    return faults
+
+
+def _add_arming(faults: Blueprint, tenants: Tenants, contracts: Mapping[str, Contract], hub: Hub) -> None:
+    words = {name: Words(contract) for name, contract in contracts.items()}
 
     @faults.post(f"{PREFIX}/faults")
     def arm() -> Response:
@@ -60,6 +71,8 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract], hub: Hub) -> 
         hub.publish("fault", tenant.id, lambda: {"armed": _shown(armed)})
         return as_json(_shown(armed), 201)
 
+
+def _add_disarming(faults: Blueprint, tenants: Tenants, hub: Hub) -> None:
     @faults.delete(f"{PREFIX}/faults")
     def disarm_all() -> Response:
         tenant = tenant_of(tenants)
@@ -75,12 +88,6 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract], hub: Hub) -> 
             raise ProblemError(404, "Not found", f"No fault {number[:50]!r} is armed")
         hub.publish("fault", tenant.id, lambda: {"disarmed": number})
         return as_json({"disarmed": gone})
-
-    @faults.get(f"{PREFIX}/triggers")
-    def table() -> Response:
-        return as_json(triggers(contracts))
-
-    return faults
 
 
 def _understood(wanted: Fault, words: Mapping[str, Words]) -> Trigger:

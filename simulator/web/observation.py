@@ -75,6 +75,7 @@ def blueprint(
 ) -> Blueprint:
     observation = Blueprint("observation", __name__)
     words = vocabulary(contracts)
+    _add_counting(observation, tenants, journals, words)
 
     @observation.get(f"{PREFIX}/requests")
     def listed() -> Response:
@@ -85,18 +86,6 @@ def blueprint(
         except UnknownRequestError as error:
             raise ProblemError(400, "Bad request", f"after: no request has the id {str(error)[:80]!r}") from None
         return as_json({"requests": shorts(page.requests), "next": page.next or None, "journal": journal.size()})
-
-    @observation.get(f"{PREFIX}/requests/count")
-    def count() -> Response:
-        tenant = tenant_of(tenants)
-        return as_json({"count": _count(journals.of(tenant.id), _filter(words, "tenant")), "exact": True})
-
-    @observation.post(f"{PREFIX}/requests/verify")
-    def verify() -> Response:
-        journal = journals.of(tenant_of(tenants).id)
-        wanted = body_of(Verification)
-        actual = _verified(journal, wanted.count, _readable(wanted.filter, words))
-        return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
     @observation.get(f"{PREFIX}/requests/<request_id>")
     def explanation_of(request_id: str) -> Response:
@@ -113,6 +102,20 @@ def blueprint(
         return Response(measured(), content_type=prometheus.CONTENT_TYPE)
 
     return observation
+
+
+def _add_counting(observation: Blueprint, tenants: Tenants, journals: Readable, words: Vocabulary) -> None:
+    @observation.get(f"{PREFIX}/requests/count")
+    def count() -> Response:
+        tenant = tenant_of(tenants)
+        return as_json({"count": _count(journals.of(tenant.id), _filter(words, "tenant")), "exact": True})
+
+    @observation.post(f"{PREFIX}/requests/verify")
+    def verify() -> Response:
+        journal = journals.of(tenant_of(tenants).id)
+        wanted = body_of(Verification)
+        actual = _verified(journal, wanted.count, _readable(wanted.filter, words))
+        return as_json({"verified": True, "expected": _expected(wanted.count), "actual": actual})
 
 
 def explained(

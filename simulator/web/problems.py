@@ -82,6 +82,11 @@ def only(*names: str) -> None:
 def whole_number(name: str, default: int, most: int = MOST_LISTED) -> int:
     """Return a query parameter between 1 and `most`. Raises ProblemError."""
     text = request.args.get(name, str(default))
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:10]) <= most:
+    if not is_whole(text, most):
         raise ProblemError(400, "Bad request", f"{name} must be a whole number from 1 to {most}, not {text[:50]!r}")
     return int(text)
+
+
+def is_whole(text: str, most: int) -> bool:
+    """Whether this is a number between 1 and `most` in plain digits; of endless ones not all are read."""
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most

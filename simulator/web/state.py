@@ -12,11 +12,10 @@ from flask import Blueprint, Response, request
 from simulator.store import DeliveryRecord, DeliveryStatus, LeadRecord, PingRecord, Store
 from simulator.tenants import Tenants
 from simulator.web.control import PREFIX
-from simulator.web.problems import ProblemError, as_json, only, problem, tenant_of, whole_number
+from simulator.web.problems import ProblemError, as_json, is_whole, only, problem, tenant_of, whole_number
 from simulator.webhooks import Courier
 
 MOST_ROWS = 2**63 - 1
-NUMBER = f"<int(max={MOST_ROWS}):number>"
 FILTERS = ("platform", "source_id", "transaction_id", "status", "phone", "email")
 
 
@@ -71,20 +70,32 @@ def _add_deliveries(state: Blueprint, tenants: Tenants, store: Store, courier: C
         )
         return as_json({"deliveries": [_delivery(item) for item in found]})
 
-    @state.get(f"{PREFIX}/deliveries/{NUMBER}")
-    def delivery(number: int) -> Response:
-        tenant = tenant_of(tenants)
+    @state.get(f"{PREFIX}/deliveries/<name>")
+    def delivery(name: str) -> Response:
+        tenant, number = tenant_of(tenants), _number(name)
         found = store.delivery(tenant.id, number)
         if found is None:
-            raise ProblemError(404, "Not found", f"No delivery {number}")
+            raise _no_delivery(name)
         tried = [asdict(item) | {"at": item.at.isoformat()} for item in store.attempts(tenant.id, number)]
         return as_json(_delivery(found) | {"tries": tried})
 
-    @state.post(f"{PREFIX}/deliveries/{NUMBER}/replay")
-    def replay(number: int) -> Response:
+    @state.post(f"{PREFIX}/deliveries/<name>/replay")
+    def replay(name: str) -> Response:
+        number = _number(name)
         if not courier.replay(tenant_of(tenants), number):
-            raise ProblemError(404, "Not found", f"No delivery {number}")
+            raise _no_delivery(name)
         return as_json({"replayed": number}, 202)
+
+
+def _number(name: str) -> int:
+    """Return the number of a delivery. Raises ProblemError for what cannot be one."""
+    if not is_whole(name, MOST_ROWS):
+        raise _no_delivery(name)
+    return int(name)
+
+
+def _no_delivery(name: str) -> ProblemError:
+    return ProblemError(404, "Not found", f"No delivery {name if is_whole(name, MOST_ROWS) else repr(name[:50])}")
 
 
 def _lead(item: LeadRecord) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, request
 
 from simulator.events import KINDS, Hub, TooManySubscribersError
+from simulator.hearing import Hearing
 from simulator.tenants import Tenants
 from simulator.watching import KIND as FINDING
 from simulator.watching import Watch
@@ -14,7 +15,7 @@ from simulator.web.control import PREFIX
 from simulator.web.problems import ProblemError, only, tenant_of
 
 
-def blueprint(tenants: Tenants, hub: Hub, watch: Watch) -> Blueprint:
+def blueprint(tenants: Tenants, hub: Hub, hearing: Hearing, watch: Watch) -> Blueprint:
     streaming = Blueprint("streaming", __name__)
 
     @streaming.get(f"{PREFIX}/events")
@@ -25,8 +26,13 @@ def blueprint(tenants: Tenants, hub: Hub, watch: Watch) -> Blueprint:
             subscription = hub.subscribe(tenant.id, _kinds())
         except TooManySubscribersError as error:
             raise ProblemError(503, "Too many event streams", f"{error}; close one and try again") from None
-        if FINDING in subscription.kinds:
-            watch.attend(tenant)
+        try:
+            hearing.attend(subscription)
+            if FINDING in subscription.kinds:
+                watch.attend(tenant)
+        except BaseException:
+            subscription.end()
+            raise
         response = Response(subscription.stream(), content_type="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.call_on_close(subscription.end)  # also for a reader that left before the first event

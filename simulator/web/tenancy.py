@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from flask import Blueprint, Response
@@ -19,21 +18,13 @@ from simulator.store import Scope, Store
 from simulator.tenancy import ForbiddenHostError, PersonaError, Tenancy, TooManyTenantsError, UnreachableBuyersError
 from simulator.tenants import DEFAULT, Tenant
 from simulator.web.control import PREFIX
+from simulator.web.pauses import pause
 from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_of
 from simulator.webhooks import Courier
 from simulator.welcome import Introduce
 
 Forgetting = Callable[[Tenant], int]
 """Empties the journal of a tenant; returns how many entries went."""
-
-_PAUSE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>ms|s|min|h|d|[a-z]+)?", re.ASCII)
-_UNITS: dict[str | None, timedelta] = {
-    **dict.fromkeys(("ms", "millisecond", "milliseconds"), timedelta(milliseconds=1)),
-    **dict.fromkeys(("s", "second", "seconds", None), timedelta(seconds=1)),
-    **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
-    **dict.fromkeys(("h", "hour", "hours"), timedelta(hours=1)),
-    **dict.fromkeys(("d", "day", "days"), timedelta(days=1)),
-}
 
 
 class NewTenant(Body):
@@ -221,16 +212,6 @@ def _moved(tenant: Tenant, wanted: Move, courier: Courier, store: Store) -> time
         at = None if wanted.freeze is True else _aware(wanted.freeze)
         return timekeeping.freeze(tenant, at, courier, store)
     return timekeeping.reset(tenant, courier) if wanted.reset else timekeeping.unfreeze(tenant, courier)
-
-
-def pause(text: str | float) -> timedelta:
-    """Read `30 days`, `301 s`, `5min` or a number of seconds. Raises ValueError."""
-    if isinstance(text, int | float):
-        return timedelta(seconds=text)
-    found = _PAUSE.fullmatch(text.strip().lower())
-    if found is None or found["unit"] not in _UNITS:
-        raise ValueError(f"advance must be like '30 days', '90 s' or a number of seconds, not {text[:50]!r}")
-    return _UNITS[found["unit"]] * float(found["number"])
 
 
 def _aware(moment: datetime) -> datetime:

@@ -52,8 +52,10 @@ def register(
         headers = [("Content-Type", "application/json"), *answer.rendered.headers]
         if not strict:
             headers.append((REQUEST_ID, request_id))
-        if answer.fault is None:
+        if answer.fault is None and not answer.rendered.headers:
             return Whole(body, answer.row.http, headers)
+        if answer.fault is None:
+            return Response(body, answer.row.http, headers)
         fault = drawn(answer.fault, answer.tenant.dice.roll)
         return wire_faults.apply(Response(body, answer.row.http, headers), fault, relayed=relayed)
 
@@ -113,7 +115,7 @@ def _head(arguments: Mapping[str, str], body: bytes = b"", *, too_large: bool = 
         method=environ["REQUEST_METHOD"],  # as sent: `post` is no POST
         path=request.path,
         arguments=arguments,
-        headers=dict(sent_headers(environ)),
+        headers=sent_headers(environ),
         query=request.query_string,
         body=body,
         body_too_large=too_large,

@@ -1,10 +1,12 @@
 """What the dashboard costs the vendor endpoints: ingests per second while nobody looks and while some do, in turns.
 
-python tests/benchmarks/dashboard.py [rounds] [seconds] [viewers]
+python -m tests.benchmarks.dashboard [rounds] [seconds] [viewers]
+python -m tests.benchmarks.dashboard shown [requests]
 
 A viewer loads the traffic page again and again and reads the event stream as it comes, as the page's script does. It
 draws nothing: what a browser costs the machine that it runs on is no cost of the sandbox. Processor time is told
 beside throughput, since other work on the machine takes from the latter only. Needs wrk and curl.
+With `shown`, Chromium tells how soon after its answer a request stands on the page, which has to be within a second.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.browsing import STOPWATCH, chromium, visiting
+
 CONNECTIONS = 16
+SOON = 1000  # milliseconds
 LEAST, SHARE = 10.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
 UNBOUNDED = {"rate": 4000, "burst": 4096, "seconds": 1}  # far above what one machine answers
 SANDBOX = {
@@ -161,5 +166,38 @@ def main(rounds: int = 5, seconds: float = 5.0, viewers: int = 3) -> None:
         print(f"median ratios: throughput {throughput:.3f}, processor time of an ingest {cost:.3f}")
 
 
+def shown(count: int = 50) -> None:
+    """Send leads one by one, and print how long after its answer each was on the page. Exits with 1 above SOON."""
+    with (
+        tempfile.TemporaryDirectory() as place,
+        sandbox(Path(place)) as running,
+        chromium() as browser,
+        visiting(browser) as visit,
+    ):
+        page = visit.page
+        page.goto(f"{running.base_url}/__sandbox/")
+        page.wait_for_selector('#connection[data-state="live"]')
+        page.evaluate(STOPWATCH)
+        for number in range(count):
+            _ingest(running.base_url, f"one-{number}@example.com")
+            page.wait_for_function("number => shown.length > number", arg=number)
+        times = sorted(page.evaluate("shown"))
+    print(f"{count} requests; shown after {statistics.median(times):.0f} ms in the middle, {times[-1]} ms at most")
+    if times[-1] > SOON:
+        sys.exit(f"one was not shown within {SOON} ms")
+
+
+def _ingest(base_url: str, email: str) -> None:
+    lead = {"flo_campaign_id": "c", "flo_supplier_id": "s", "first_name": "Jane", "last_name": "Doe", "state": "TX"}
+    body = json.dumps({**lead, "phone": "2125550123", "email": email}).encode()
+    headers = {"x-api-key": "k", "Content-Type": "application/json"}
+    asked = urllib.request.Request(f"{base_url}/api/v1/ingest", body, headers)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        answer.read()
+
+
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:4]))
+    if sys.argv[1:2] == ["shown"]:
+        shown(*map(int, sys.argv[2:3]))
+    else:
+        main(*(int(argument) for argument in sys.argv[1:4]))

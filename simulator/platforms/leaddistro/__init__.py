@@ -107,4 +107,6 @@ CONTRACT = Contract(
     ping_tokens=ping_tokens,
     webhook_wire=buyer_wire,
     duties=DUTIES,
+    documentation="leaddistro.ai",
+    pages={"seed:002": "Lead Ingest API"},
 )

@@ -53,7 +53,7 @@ def needless_fields(history: History, ledger: Ledger) -> None:
     for ping in history.pings:
         if not ping.values:
             continue
-        ledger.met("D03")
+        ledger.met("D03", ping)
         if found := sorted(name for name in ping.values if name.lower() in _NEEDLESS | _FREE_TEXT):
             ledger.broken("D03", f"not needed in a ping: {', '.join(found)}", ping)
 
@@ -74,7 +74,7 @@ def ping_tokens(history: History, ledger: Ledger) -> None:
         elif original is not None:
             ledger.broken("D17", "a ping_id that was altered", original, post)
         if _must_ping(history, post):
-            ledger.met("D15")
+            ledger.met("D15", post)
             if claims is None and original is None and post.id not in rejected:
                 _without_token(ledger, post, token)
 
@@ -108,7 +108,7 @@ def _refused_masked(ledger: Ledger, post: Sent) -> None:
 
 def _judge_claims(ledger: Ledger, post: Sent, claims: Mapping[str, Any]) -> None:
     for duty in ("D14", "D16", "D17"):
-        ledger.met(duty)
+        ledger.met(duty, post)
     if (post.text("flo_campaign_id"), post.text("flo_supplier_id")) != (claims["cid"], claims["sid"]):
         ledger.broken("D16", "a ping_id of another campaign or supplier", post)
     elif post.at >= datetime.fromtimestamp(claims["exp"], UTC):
@@ -144,7 +144,7 @@ def own_campaigns(history: History, ledger: Ledger) -> None:
     for sent in history.leads:
         if not sent.source_id or not sent.values:
             continue
-        ledger.met("D38")
+        ledger.met("D38", sent)
         if sent.reason in _NOT_YOURS and not sent.forced:
             swapped = sent.text("flo_campaign_id") in {item.id for item in history.account.sources.values()}
             ledger.broken("D38", "campaign and supplier swapped" if swapped else _NOT_YOURS[sent.reason], sent)
@@ -152,11 +152,13 @@ def own_campaigns(history: History, ledger: Ledger) -> None:
 
 def answers_in_the_body(history: History, ledger: Ledger) -> None:
     """D40: a ping that was answered 200 with `accepted: false` is not followed by the lead."""
-    ledger.met("D40", sum(item.is_rejected_ping for item in history.pings))
+    for ping in history.pings:
+        if ping.is_rejected_ping:
+            ledger.met("D40", ping)
     rejected = _rejected_before(history)
     for post in history.submissions:
-        if ping := rejected.get(post.id):
-            ledger.broken("D40", "ingested after a ping that was answered 200 and accepted: false", ping, post)
+        if earlier := rejected.get(post.id):
+            ledger.broken("D40", "ingested after a ping that was answered 200 and accepted: false", earlier, post)
 
 
 DUTIES = Duties(

@@ -14,7 +14,7 @@ def good_signatures(history: History, ledger: Ledger) -> None:
     for attempt in history.attempts:
         if attempt.status is None:
             continue
-        ledger.met("D71")
+        ledger.met("D71", attempt)
         if attempt.status in {401, 403}:
             ledger.broken("D71", f"a good signature was answered {attempt.status}", attempt)
 
@@ -22,7 +22,7 @@ def good_signatures(history: History, ledger: Ledger) -> None:
 def fast_answers(history: History, ledger: Ledger) -> None:
     """D72: the work comes after the answer."""
     for attempt in history.attempts:
-        ledger.met("D72")
+        ledger.met("D72", attempt)
         if attempt.status is None:
             ledger.broken("D72", "no answer", attempt)
         elif attempt.latency_ms > FAST:
@@ -35,7 +35,7 @@ def repeated_events(history: History, ledger: Ledger) -> None:
     for attempt in history.attempts:
         first = taken.get(attempt.event_id)
         if first is not None and attempt.status is not None:
-            ledger.met("D73")
+            ledger.met("D73", attempt)
             if not attempt.was_taken:
                 ledger.broken("D73", f"an event that was taken was answered {attempt.status} the next time", attempt)
         if attempt.was_taken:

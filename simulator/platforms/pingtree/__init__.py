@@ -207,4 +207,6 @@ CONTRACT = Contract(
     buyer_wire=buyer_wire,
     asking=asking,
     duties=DUTIES,
+    documentation="docs.pingtree.com",
+    pages={"seed:001": "Create Source Ping API"},
 )

@@ -52,7 +52,7 @@ def no_pii(history: History, ledger: Ledger) -> None:
     for ping in history.pings:
         if not ping.values:
             continue
-        ledger.met("D01")
+        ledger.met("D01", ping)
         found = [name for name in ping.values if _is_pii(name, ping)]
         if found and not duties_posts.is_misdirected(history, ping):
             ledger.broken("D01", f"in the ping: {', '.join(sorted(found))[:200]}", ping)
@@ -74,7 +74,7 @@ def age_before_birthday(history: History, ledger: Ledger) -> None:
     for ping in history.pings:
         for name in ("age", "date_of_birth"):
             if name in ping.values:
-                ledger.met("D02")
+                ledger.met("D02", ping)
         if "date_of_birth" in ping.values and not duties_posts.is_misdirected(history, ping):
             ledger.broken("D02", "date_of_birth in the ping", ping)
 
@@ -86,7 +86,7 @@ def tokens(history: History, ledger: Ledger) -> None:
         wanted = kinds.get(sent.operation)
         if not wanted:
             continue
-        ledger.met("D31")
+        ledger.met("D31", sent)
         if sent.credential.get("state") == "absent":
             where = sent.credential.get("header")
             ledger.broken("D31", f"no Authorization, but {where}" if where else "no Authorization", sent)
@@ -99,8 +99,8 @@ def tokens(history: History, ledger: Ledger) -> None:
 def _token(ledger: Ledger, sent: Sent, wanted: str) -> None:
     state, kind = sent.credential.get("state"), sent.credential.get("kind", "")
     if state in {"current", "retired"}:
-        ledger.met("D30")
-        ledger.met("D32")
+        ledger.met("D30", sent)
+        ledger.met("D32", sent)
         if kind != wanted:
             ledger.broken("D30", f"the {kind} token on the {wanted} endpoint", sent)
     if state == "retired":
@@ -111,7 +111,7 @@ def link_ids(history: History, ledger: Ledger) -> None:
     """D39: the path holds the link id, not the campaign's or the source's."""
     sources = {item.id for item in history.account.sources.values()}
     for sent in history.leads:
-        ledger.met("D39")
+        ledger.met("D39", sent)
         name = sent.path.rstrip("/").rpartition("/")[2]
         if sent.source_id or not sent.refused_for(Reason.UNAUTHORIZED):
             continue

@@ -27,9 +27,9 @@ def conversions(history: History, ledger: Ledger) -> None:
         if sent.is_submission and (link := history.link(sent)):
             answered[link] = sent
             if sent.http >= 400:
-                ledger.met("D65")
+                ledger.met("D65", sent)
             elif sent.reason in _NOT_SOLD:
-                ledger.met("D40")
+                ledger.met("D40", sent)
         elif sent.path.startswith(_EVENTS):
             _judge_event(ledger, answered.get(history.link(sent)), sent)
 
@@ -45,7 +45,7 @@ def events(history: History, ledger: Ledger) -> None:
     """D66: an event names its event and its lead, and comes once. Which ids are configured is not known here."""
     seen: dict[tuple[str, str], Sent] = {}
     for event in _events(history):
-        ledger.met("D66")
+        ledger.met("D66", event)
         names = ("event_id", history.dialect.link)
         if missing := [name for name in names if not event.text(name)]:
             ledger.broken("D66", f"an event without {' and '.join(missing)}", event)
@@ -71,7 +71,7 @@ def click_urls(history: History, ledger: Ledger) -> None:
         if sent.path.startswith(_CLICK_LIST):
             returned.update(urlsplit(url).path for url in _urls(sent))
         elif returned and len(sent.path.split("/")) == _CLICK_PARTS:
-            ledger.met("D67")
+            ledger.met("D67", sent)
             if sent.path not in returned:
                 ledger.broken("D67", "a click URL that was not returned like this", sent)
 

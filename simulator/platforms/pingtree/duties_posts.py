@@ -36,13 +36,15 @@ def _is_full(sent: Sent) -> bool:
 
 def linked_posts(history: History, ledger: Ledger) -> None:
     """D10 to D13: a post goes with an accepted ping, by the id as it was given, in time."""
-    ledger.met("D10", sum(item.is_rejected_ping for item in history.pings))
+    for rejected in history.pings:
+        if rejected.is_rejected_ping:
+            ledger.met("D10", rejected)
     issued = _Issued(history)
     used: set[str] = set()
     for post in history.submissions:
         if post.journey is not Journey.REDEEM or post.mislabelled:
             continue
-        ledger.met("D11")
+        ledger.met("D11", post)
         ping = history.ping_of(post)
         if ping is None:
             _without_ping(history, ledger, post, issued)
@@ -53,11 +55,11 @@ def linked_posts(history: History, ledger: Ledger) -> None:
 
 
 def _with_ping(history: History, ledger: Ledger, post: Sent, ping: Sent) -> None:
-    ledger.met("D12")
+    ledger.met("D12", post)
     if ping.is_rejected_ping:
         ledger.broken("D10", "posted after ping_reject", ping, post)
         return
-    ledger.met("D13")
+    ledger.met("D13", post)
     if post.at - ping.at > history.lifetime(ping):
         ledger.broken("D13", "posted after the accepted ping had expired", ping, post)
 
@@ -115,11 +117,11 @@ def own_ids(history: History, ledger: Ledger) -> None:
     seen: dict[str, Sent] = {}
     for ping in history.pings:
         if ping.is_rejected_ping:
-            ledger.met("D51")
+            ledger.met("D51", ping)
         link = history.link(ping)
         if not link or ping.masked or is_misdirected(history, ping):
             continue
-        ledger.met("D19")
+        ledger.met("D19", ping)
         earlier = seen.get(link)
         if earlier is not None and _attributes(history, earlier) != _attributes(history, ping):
             ledger.broken("D19", "the transaction_id of another lead", earlier, ping)
@@ -143,7 +145,7 @@ def custom_fields(history: History, ledger: Ledger) -> None:
         custom = {name for name, value in ping.values.items() if name not in documented and not _is_trigger(value)}
         custom -= set(meant(history, ping).values())
         if custom:
-            ledger.met("D20")
+            ledger.met("D20", post)
         if dropped := sorted(custom - set(post.values)):
             ledger.broken("D20", f"in the ping and not in the post: {', '.join(dropped)[:200]}", ping, post)
 
@@ -159,7 +161,7 @@ def endpoints(history: History, ledger: Ledger) -> None:
         if ping is None or ping is sent or sent.began < ping.ended:
             continue
         if sent.journey is Journey.REDEEM:
-            ledger.met("D24")
+            ledger.met("D24", sent)
         elif sent.journey is Journey.OFFER:
             ledger.broken("D24", "the full lead of an accepted ping at the form's path", ping, sent)
         elif is_misdirected(history, sent):
@@ -172,8 +174,8 @@ def consent(history: History, ledger: Ledger) -> None:
         ping = history.ping_of(post)
         if ping is None or post.mislabelled or not _shows_text(ping) or post.began < ping.ended:
             continue
-        ledger.met("D60")
-        ledger.met("D61")
+        ledger.met("D60", post)
+        ledger.met("D61", post)
         if missing := [name for name in _CONSENT if not post.text(name) and not (post.masked and name in post.values)]:
             ledger.broken("D60", f"buyerTcpa was returned, and the post lacks {' and '.join(missing)}", ping, post)
         if post.gap_after(ping) < READING_TIME:

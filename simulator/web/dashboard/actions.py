@@ -14,8 +14,10 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.test import EnvironBuilder
 
 from simulator.web.control import PREFIX
+from simulator.web.dashboard import notices
 from simulator.web.dashboard.door import local
-from simulator.web.dashboard.frame import UI, Frame, Notice, here, origin, url
+from simulator.web.dashboard.frame import UI, Frame, here, origin, url
+from simulator.web.dashboard.notices import PARAMETER, Notice
 from simulator.web.dashboard.parts import Parts, named_tenant
 from simulator.web.dashboard.telling import TOLD
 from simulator.web.problems import ProblemError
@@ -141,7 +143,7 @@ def offering(frame: Frame) -> Callable[..., Offered]:
     return act
 
 
-def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
+def add(pages: Blueprint, parts: Parts, _frame: Frame) -> None:
     @pages.post(f"{UI}/do/<name>")
     def do(name: str) -> Response:
         action = ACTIONS.get(name)
@@ -155,8 +157,11 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             text = TOLD[name](answer, told) if good else _refusal(answer)
         except ValueError as error:
             good, text = False, f"Nothing was done: {error}"
-        notice = frame.tell(Notice(good, text, "" if good else name, {} if good else told))
-        return Response(status=303, headers={"Location": _back(typed.get("back", ""), notice, name, told, good=good)})
+        notice = Notice(good, text, "" if good else name, {} if good else told)
+        place = _back(typed.get("back", ""), notice.name, name, told, good=good)
+        response = Response(status=303, headers={"Location": place})
+        notices.give(response, notice)
+        return response
 
 
 def _refusal(answer: Mapping[str, Any]) -> str:
@@ -164,7 +169,12 @@ def _refusal(answer: Mapping[str, Any]) -> str:
 
 
 def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, Mapping[str, Any]]:
-    """Call the control API as any program would, without leaving the process; return status and answer."""
+    """Call the control API as any program would, without leaving the process; return status and answer.
+
+    Raises ValueError for what nobody can have meant. To choose nothing is one: to the control API it means everything.
+    """
+    if empty := [name for name, kind in action.fields.items() if kind == "list" and not typed.getlist(name)]:
+        raise ValueError(f"choose at least one of the {empty[0]}")
     try:
         data = orjson.dumps(body) if (body := action.body(typed)) else b""
     except TypeError as error:
@@ -194,4 +204,5 @@ def _back(asked: str, notice: str, name: str, told: Mapping[str, str], *, good: 
         query = urlencode({"tenant": told["name"]})  # go and see it
     if good and name == "delete-tenant" and told.get("name") == named_tenant():
         query = ""
-    return f"{parts.path}?{query}{'&' if query else ''}notice={notice}"
+    place = f"#{parts.fragment}" if parts.fragment else ""
+    return f"{parts.path}?{query}{'&' if query else ''}{PARAMETER}={notice}{place}"

@@ -46,7 +46,6 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
                 {"title": contract.title, "buyers": [item for item in found if item["platform"] == name]}
                 for name, contract in parts.contracts.items()
             ],
-            first=next((item for item in found if item["played"]), None),
             problem=problem,
             modes=MODES,
         )

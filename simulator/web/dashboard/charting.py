@@ -11,14 +11,17 @@ from flask import Blueprint, Response
 
 from simulator.tenants import Tenant
 from simulator.web.dashboard import figures
-from simulator.web.dashboard.figures import Axis, Sample
+from simulator.web.dashboard.figures import Answered, Axis, Sample
 from simulator.web.dashboard.frame import UI, Frame
 from simulator.web.dashboard.parts import Parts
 from simulator.web.dashboard.pictures.plots import HEIGHT, WIDTH, Plot, Series, bars, lines
-from simulator.web.dashboard.wording import dollars, milliseconds
+from simulator.web.dashboard.wording import dollars, kind_of_status, milliseconds
 
 LOOKED_AT = 2000  # of the newest requests
 ROWS = 12
+CLASSES = (("2xx", "ok"), ("4xx", "odd"), ("5xx", "bad"))
+ROW_KINDS = (*((kind, name) for name, kind in CLASSES), ("quiet", "all others"))
+SPECK = 24.0  # of the height of a small chart: one request among many is still seen
 
 
 def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
@@ -35,6 +38,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             evicted=journal.size()["evicted"],
             width=WIDTH,
             height=HEIGHT,
+            row_kinds=ROW_KINDS,
             **(_pictures(tenant, found) if found else {}),
         )
 
@@ -50,12 +54,10 @@ def _in_test_mode(tenant: Tenant) -> frozenset[tuple[str, str]]:
 
 def _pictures(tenant: Tenant, found: Sequence[Sample]) -> dict[str, Any]:
     along = figures.axis(found)
-    taken = figures.rows(found, ROWS)
     times = [item.ms for item in found]
     return {
         "requests": _requests(found, along),
-        "rows": taken,
-        "most": max(count for _, count in taken),
+        "rows": [_row(item, along) for item in figures.rows(found, along, ROWS)],
         "rates": lines(along.labels, [Series("accepted", "ok", figures.accept_rates(found, along))], _percent, 1.0),
         "bids": _bids(found),
         "latency": _latency(found),
@@ -73,8 +75,19 @@ _SHARES = (("Half within", 0.5), ("95 % within", 0.95), ("99 % within", 0.99))
 
 def _requests(found: Sequence[Sample], along: Axis) -> Plot:
     counts = figures.by_class(found, along)
-    kinds = (("2xx", "ok"), ("4xx", "odd"), ("5xx", "bad"))
-    return bars(along.labels, [Series(name, kind, counts[name]) for name, kind in kinds], _count)
+    return bars(along.labels, [Series(name, kind, counts[name]) for name, kind in CLASSES], _count)
+
+
+def _row(item: Answered, along: Axis) -> dict[str, Any]:
+    """Return a small chart of one row, on a scale of its own: a rare row would be a line on a common one."""
+    kind = kind_of_status(item.http) if item.http else "quiet"
+    return {
+        "name": item.row,
+        "is_row": bool(item.http),
+        "count": sum(item.counts),
+        "plot": bars(along.labels, [Series(item.row, kind, item.counts)], _count, least=SPECK),
+        "places": [(label, _count(count)) for label, count in zip(along.labels, item.counts, strict=True) if count],
+    }
 
 
 def _bids(found: Sequence[Sample]) -> Plot | None:

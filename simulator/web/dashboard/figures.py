@@ -148,8 +148,25 @@ def money(found: Iterable[Sample], along: Axis) -> tuple[list[float], list[float
     return revenue, cost
 
 
-def rows(found: Iterable[Sample], most: int) -> list[tuple[str, int]]:
-    return Counter(item.row for item in found).most_common(most)
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One row over time: how often it answered at each place. `http` is 0 for all the others together."""
+
+    row: str
+    http: int
+    counts: Sequence[int]
+
+
+def rows(found: Sequence[Sample], along: Axis, most: int) -> list[Answered]:
+    """Return the rows that answered most, the most frequent first; what is left comes last, as `all others`."""
+    often = [row for row, _ in Counter(item.row for item in found).most_common(most)]
+    counts = {row: [0] * (len(along.edges) - 1) for row in [*often, ""]}
+    for item in found:
+        counts[item.row if item.row in counts else ""][along.place(item.at)] += 1
+    status = {item.row: item.http for item in found}
+    others = counts.pop("")
+    told = [Answered(row, status[row], places) for row, places in counts.items()]
+    return [*told, Answered("all others", 0, others)] if any(others) else told
 
 
 def bids(found: Iterable[Sample], places: int = 12) -> tuple[list[str], list[int], list[int]]:

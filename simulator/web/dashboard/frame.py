@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,16 +12,15 @@ import orjson
 from flask import Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from simulator.dice import new_id
 from simulator.tenants import DEFAULT
 from simulator.web.control import PREFIX
-from simulator.web.dashboard import assets, wording
+from simulator.web.dashboard import assets, notices, wording
+from simulator.web.dashboard.notices import Notice
 from simulator.web.dashboard.parts import Parts, named_tenant
 
 UI = f"{PREFIX}/ui"
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "leadsandbox_theme"
-MOST_NOTICES = 200
 MOST_TENANTS_LISTED = 200
 NAVIGATION = (
     ("traffic", "Live traffic", f"{PREFIX}/"),
@@ -37,33 +33,12 @@ NAVIGATION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What became of an action; `typed` is what its form held, for one that failed."""
-
-    good: bool
-    text: str
-    action: str = ""
-    typed: Mapping[str, str] = field(default_factory=dict)
-
-
 class Frame:
     """Turns templates into pages. Safe between threads."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._lock = threading.Lock()
-        self._notices: OrderedDict[str, Notice] = OrderedDict()
         self.context: dict[str, Any] = {}
-
-    def tell(self, notice: Notice) -> str:
-        """Keep a notice for the page that follows; return its id."""
-        name = new_id()
-        with self._lock:
-            self._notices[name] = notice
-            while len(self._notices) > MOST_NOTICES:
-                self._notices.popitem(last=False)
-        return name
 
     def page(self, template: str, active: str, title: str, *, status: int = 200, **more: Any) -> Response:
         """Render a page. `active` is the key of its entry in the navigation, "" for none."""
@@ -77,7 +52,7 @@ class Frame:
     def _around(self, active: str, title: str) -> dict[str, Any]:
         name = named_tenant()
         tenant = self.parts.tenants.get(name or DEFAULT)
-        notice = self._notices.get(request.args.get("notice", ""))
+        notice = notices.given()
         return {
             "active": active,
             "title": title,
@@ -86,6 +61,7 @@ class Frame:
             "asset": assets.url,
             "curl": self.curl,
             "was": lambda action, name, default="": _was(notice, action, name, default),
+            "vendors": tuple(self.parts.contracts.values()),
             "tenant": tenant.id if tenant else name,
             "tenants": [item.id for item in self.parts.tenants][:MOST_TENANTS_LISTED],
             "now": tenant.clock.now() if tenant else None,
@@ -129,7 +105,7 @@ def origin() -> str:
 
 def here() -> str:
     """Return the address of this page without its notice, for coming back to it after an action."""
-    kept = [(name, value) for name, value in request.args.items(multi=True) if name != "notice"]
+    kept = [(name, value) for name, value in request.args.items(multi=True) if name != notices.PARAMETER]
     return f"{request.path}?{urlencode(kept)}" if kept else request.path
 
 

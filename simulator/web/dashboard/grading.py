@@ -59,7 +59,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             put=frame.curl("PUT", "/conformance", tenant=False) + " --data-binary @report.json",
         )
 
-    @pages.get(f"{UI}/conformance/<name>")
+    @pages.get(f"{UI}/conformance/<path:name>")
     def evidence_of(name: str) -> Response:
         report, problem = _report(parts)
         row = next((item for item in report["rows"] if item["id"] == name), None) if report else None
@@ -102,8 +102,8 @@ def _grouped(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _loose(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return journeys and whole-run checks, which no single row stands for."""
-    return [item for item in report["results"] if item.get("kind") != "case"]
+    return [item for item in report["results"] if item["kind"] != "case"]
 
 
 def _results(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    return [item for item in report["results"] if name == item["id"] or name in item.get("verifies", ())]
+    return [item for item in report["results"] if name == item["id"] or name in item["verifies"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,6 +15,7 @@ import orjson
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 MOST_SHOWN = 20_000  # characters of one body on a page
 LONGEST_VALUE = 400  # characters of one string in it
+DEEPEST = 60  # lists in lists that are still indented
 _EVIDENCE = {
     "full": "documented",
     "row": "documented status; the body is inferred",
@@ -72,10 +73,21 @@ def pretty(text: str) -> str:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         found = None
-    if isinstance(found, dict | list):
+    if isinstance(found, dict | list) and not _is_deep(found):
         text = json.dumps(_folded(found), indent=2, ensure_ascii=False)
     more = f"\n… and {len(text) - MOST_SHOWN:,} characters more" if len(text) > MOST_SHOWN else ""
     return visible(text[:MOST_SHOWN]) + more
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for item in level for inner in _inside(item)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _folded(value: Any) -> Any:

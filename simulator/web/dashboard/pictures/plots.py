@@ -68,8 +68,9 @@ def bars(
     words: Words,
     levels: Sequence[tuple[float, str, str]] = (),
     ticks: Sequence[str] = (),
+    least: float = 1.0,
 ) -> Plot:
-    """Return stacked bars. `levels` are marks: value, kind, label."""
+    """Return stacked bars. `levels` are marks: value, kind, label; no bar is lower than `least`."""
     totals = [sum(values) for values in zip(*(item.values for item in series), strict=True)]
     top = max([*totals, *(value for value, _, _ in levels)], default=0.0) or 1.0
     step = WIDTH / max(1, len(places))
@@ -79,7 +80,9 @@ def bars(
         for item in series:
             value = item.values[place]
             if value > 0:
-                rects.append(_bar(place, step, base, value, top, item, f"{name}: {words(value)} {item.label}"))
+                y, height = _y(base + value, top), max(least, HEIGHT * value / top)
+                says = f"{name}: {words(value)} {item.label}"
+                rects.append(_bar(step * place, step, min(y, HEIGHT - height), height, item.kind, says))
             base += max(0.0, value)
     return Plot(
         top=words(top),
@@ -92,10 +95,8 @@ def bars(
     )
 
 
-def _bar(place: int, step: float, base: float, value: float, top: float, item: Series, says: str) -> Rect:
-    y = _y(base + value, top)
-    height = max(1.0, HEIGHT * value / top)
-    return Rect(round(step * (place + _GAP / 2), 2), y, round(step * (1 - _GAP), 2), round(height, 2), item.kind, says)
+def _bar(x: float, step: float, y: float, height: float, kind: str, says: str) -> Rect:
+    return Rect(round(x + step * _GAP / 2, 2), round(y, 2), round(step * (1 - _GAP), 2), round(height, 2), kind, says)
 
 
 def lines(places: Sequence[str], series: Sequence[Series], words: Words, top: float | None = None) -> Plot:

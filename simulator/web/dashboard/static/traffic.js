@@ -105,7 +105,7 @@ function filterOf(parameters) {
   const found = {};
   for (const name of FIELDS) {
     const value = (parameters.get(name) || "").trim();
-    if (value) found[name] = value.toLowerCase();
+    if (value) found[name] = name === "http" ? value.toLowerCase() : value; // as the server reads them
   }
   return found;
 }
@@ -113,7 +113,7 @@ function filterOf(parameters) {
 function matches(event, wanted) {
   const told = { platform: event.platform, operation: event.operation, row: event.row_id, source: event.source_id };
   for (const [name, value] of Object.entries(told)) {
-    if (wanted[name] && wanted[name] !== String(value).toLowerCase()) return false;
+    if (wanted[name] && wanted[name] !== value) return false;
   }
   if (!wanted.http) return true;
   const http = String(event.http);
