@@ -152,7 +152,7 @@ def test_a_rehearsal_goes_by_the_file_and_its_option_overrides_it(up: Running, f
     assert wrong.returncode == 2
     assert "accept" not in wrong.stderr
     assert run(*words, "--url", up.base_url, "--config", str(file), *command).returncode == 2
-    assert run(*words, "--config", "nothing.yaml", *command).returncode == 3
+    assert run(*words, "--config", "nothing.yaml", *command).returncode == 2
 
 
 def test_check_names_a_duty_that_is_none_and_a_severity_that_is_none_with_their_lines(tmp_path: Path) -> None:
