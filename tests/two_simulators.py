@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,7 +99,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 if __name__ == "__main__":
-    with two_simulators() as url:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that both end with it
+    with suppress(KeyboardInterrupt), two_simulators() as url:
         sys.stdout.write(json.dumps({"url": url}) + "\n")
         sys.stdout.flush()
         threading.Event().wait()
