@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -176,8 +177,7 @@ def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | No
         _leave(failure.code, f"leadsandbox: {failure.said}")
     shown = report.Report(results, wishes.url or "our own sandbox", wishes.names, failure.said if failure else "")
     if json_file:
-        with click.open_file(str(json_file), "w", encoding="utf-8") as file:
-            file.write(report.as_json(shown) + "\n")
+        _write_json(json_file, report.as_json(shown))
     if csv_file:
         report.write_csv(csv_file, results)
     if wishes.html:
@@ -190,11 +190,18 @@ def _run(book: Book, wishes: Wishes, json_file: Path | None, csv_file: Path | No
     return failure.code if failure and code != report.LIMIT_VIOLATED else code
 
 
+def _write_json(file: Path, text: str) -> None:
+    if str(file) == "-":
+        click.echo(text)
+    else:
+        file.write_text(text + "\n", "utf-8")
+
+
 def _check_places(*files: Path | None) -> None:
     """End with one line when a report could not be written: before the run, not after it."""
     for file in files:
         if file and str(file) != "-" and (file.is_file() or not file.exists()):  # a pipe waits for its reader
-            new = not file.exists()
+            new = not os.path.lexists(file)
             try:
                 file.open("ab").close()
             except OSError as error:

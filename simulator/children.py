@@ -100,7 +100,10 @@ class Child:
         if not self.loses or (len(tried) == MOST_STARTS and now - tried[0] < WITHIN):
             return False
         tried.append(now)
-        self.process, self.murmur = self._start(passes_on=True)
+        try:
+            self.process, self.murmur = self._start(passes_on=True)
+        except OSError:  # what ended it may be what ends us next: no memory, no descriptors
+            return False
         return True
 
     def how(self) -> str:

@@ -6,16 +6,20 @@ stream is open there is none, and nobody prepares anything.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from multiprocessing.connection import Client, Connection, wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from simulator.events import Hub, News, Subscription
 
 LISTEN = "listen"
-PATIENCE = 10.0  # seconds until another worker has taken in that it is listened to
+CONNECT = 1.0  # second; a worker that is stopped, or full, takes no connection at all
+PATIENCE = 10.0  # seconds until another worker has taken in that it is listened to; after that it is left alone as long
 LOOK = 0.5  # seconds after which workers that were started meanwhile, and streams that ended, are seen
 FINDING = "finding"
 OWN = frozenset({FINDING, "reload"})  # kinds that every worker finds out by itself
@@ -24,10 +28,23 @@ OWN = frozenset({FINDING, "reload"})  # kinds that every worker finds out by its
 def reached(path: Path) -> Connection:
     """Connect to another worker. Raises OSError, and removes the socket of one that ended."""
     try:
-        return Client(str(path), "AF_UNIX")
+        with socket.socket(socket.AF_UNIX) as plug:
+            plug.settimeout(CONNECT)
+            plug.connect(str(path))
+            plug.setblocking(True)
+            return Connection(plug.detach())
     except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
+        if not _runs(int(path.name.rpartition("-")[2])):  # else it has bound its socket, and is about to listen
+            path.unlink(missing_ok=True)
         raise
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def tell(connection: Connection, hub: Hub, tenant: str, kinds: Iterable[str], *, rings: bool) -> None:
@@ -52,6 +69,7 @@ class Hearing:
         self._alone = alone
         self._lock = threading.Lock()
         self._heard: dict[Subscription, dict[Path, Connection]] = {}
+        self._deaf: dict[Path, float] = {}  # workers that do not answer, and when to try again
         self._runs = False
 
     def attend(self, stream: Subscription) -> None:
@@ -69,8 +87,13 @@ class Hearing:
         """Return the lines of a stream, also to workers that were not known."""
         found = dict(known)
         for path in self._others():
-            if path not in found and (line := _line_to(path, stream)) is not None:
-                found[path] = line
+            if path not in found and self._deaf.get(path, 0.0) < time.monotonic():
+                try:
+                    found[path] = _line_to(path, stream)
+                except TimeoutError:
+                    self._deaf[path] = time.monotonic() + PATIENCE
+                except (OSError, EOFError):
+                    pass  # it ended, or is not there yet
         return found
 
     def _run(self) -> None:
@@ -109,18 +132,16 @@ class Hearing:
             self._hub.noticed(stream.tenant)
 
 
-def _line_to(path: Path, stream: Subscription) -> Connection | None:
-    """Return a connection on which a worker tells this stream what happens; None when there is no such worker."""
-    try:
-        line = reached(path)
-    except OSError:
-        return None
-    try:
+def _line_to(path: Path, stream: Subscription) -> Connection:
+    """Return a connection on which a worker tells this stream what happens.
+
+    Raises OSError or EOFError when there is no such worker; TimeoutError when it does not answer.
+    """
+    with contextlib.ExitStack() as undone:
+        line = undone.enter_context(reached(path))
         line.send((stream.tenant, LISTEN, (sorted(stream.kinds - OWN), FINDING in stream.kinds)))
-        if line.poll(PATIENCE):
-            line.recv()
-            return line
-    except (OSError, EOFError):
-        pass
-    line.close()
-    return None
+        if not line.poll(PATIENCE):
+            raise TimeoutError(path.name)
+        line.recv()
+        undone.pop_all()
+        return line

@@ -28,8 +28,8 @@ class _Place(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         file = Path(os.fsdecode(super().convert(value, param, ctx)))
-        new = not file.exists()
-        if new or file.is_file():  # a pipe waits for its reader
+        new = not os.path.lexists(file)
+        if file.is_file() or not file.exists():  # a pipe waits for its reader
             try:
                 file.open("ab").close()
             except OSError as error:

@@ -75,7 +75,7 @@ class _Wire:
         told = self._welcome(control_token)
         try:
             [sources] = told["platforms"][platform].values()
-        except (LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise UnreachableError(f"what answers at {self._url} is no sandbox") from error
         if not sources:
             raise RefusedError(f"the sandbox file has nobody at {platform} to send as")
@@ -181,5 +181,6 @@ def _body(answer: requests.Response) -> Any:
 def _outcome(body: Any) -> str:
     if not isinstance(body, dict):
         return "no JSON"
-    inner = body.get("data", body)
+    data = body.get("data")
+    inner = data if isinstance(data, dict) else body
     return str(inner.get("leadStatus") or inner.get("status") or inner.get("error") or inner.get("accepted"))

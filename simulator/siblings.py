@@ -109,7 +109,7 @@ class Siblings:
 
     def start(self) -> None:
         if self._folder is not None:
-            listener = Listener(str(self._folder / self._own), "AF_UNIX", backlog=64)
+            listener = Listener(str(self._folder / self._own), "AF_UNIX", backlog=1024)
             threading.Thread(target=self._listen, args=(listener,), name="siblings", daemon=True).start()
 
     def count(self) -> int:

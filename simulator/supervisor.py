@@ -111,10 +111,8 @@ class Supervisor:
 
     def raise_if_ended(self) -> None:
         for child in self.children:
-            if (code := child.process.poll()) is not None:
-                said = child.murmur.kept()
-                known = code in TOLD_BY_CODE and said
-                raise ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {child.how()}; {_AFTER}")
+            if child.process.poll() is not None:
+                raise _end_of(child)
 
     def wait(self) -> None:
         """Wait until a child ends, which it does on its own only when something is wrong, and can't be started again.
@@ -122,16 +120,13 @@ class Supervisor:
         Raises ChildError.
         """
         while True:
-            self._start_again_what_may_be()
-            self.raise_if_ended()
-            time.sleep(0.2)
-
-    def _start_again_what_may_be(self) -> None:
-        for child in self.children:
-            if child.process.poll() is not None:
-                how = child.how()
-                if child.start_again():
+            for child in self.children:
+                if child.process.poll() is not None:
+                    how = child.how()
+                    if not child.start_again():
+                        raise _end_of(child)
                     say(f"leadsandbox: the {child.name} {how}: started again; {child.loses}\n")
+            time.sleep(0.2)
 
     def stop(self, seconds: float) -> bool:
         """End the programs within so many seconds; return whether they had that time.
@@ -168,6 +163,12 @@ class Supervisor:
             self._folder = None
 
 
+def _end_of(child: Child) -> ChildError:
+    code, said = child.process.returncode, child.murmur.kept()
+    known = code in TOLD_BY_CODE and said
+    return ChildError(code if known else 3, said or f"leadsandbox: the {child.name} {child.how()}; {_AFTER}")
+
+
 def _all_serve(health: dict[str, Any], settings: Settings) -> bool:
     """Whether this is the sandbox that was started, with every worker of it: connections go to those that listen."""
     return health.get("boot") == settings.boot and health.get("workers", 0) >= settings.workers
@@ -191,7 +192,8 @@ def signals_as_interrupts() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    meant = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, interrupt) for number in meant}
     try:
         yield
     finally:

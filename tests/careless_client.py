@@ -20,10 +20,11 @@ ENV = os.environ
 
 def send(url: str, headers: dict[str, str], body: dict[str, Any], *, again: set[int]) -> tuple[int, Any]:
     """Send at most three times, at once, while the status is one of `again`."""
-    for _ in range(3):
-        answer = requests.post(url, json=body, headers=headers, timeout=30)
-        if answer.status_code not in again:
-            break
+    with requests.Session() as connection:  # a new one for each would give a slow machine time to wait after all
+        for _ in range(3):
+            answer = connection.post(url, json=body, headers=headers, timeout=30)
+            if answer.status_code not in again:
+                break
     return answer.status_code, answer.json()
 
 

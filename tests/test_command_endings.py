@@ -87,10 +87,13 @@ def test_ctrl_c_ends_a_command_with_one_line_and_130(up: Running) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()  # it has many more to send
     assert (process.returncode, said) == (130, "leadsandbox: stopped\n")
 
 

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -412,7 +413,8 @@ def test_a_clock_that_cannot_go_so_far_says_how_far_it_can(tenant: Tenant, numbe
         assert "Nothing was done: a clock can't be moved so far: at most 2568020 days" in told
     asked = tenant.control("POST", "clock", {"advance": float(number[:300])})
     assert (asked.status_code, "can't be moved so far" in asked.json()["detail"]) == (400, True)
-    assert tenant.control("GET", "clock").json()["now"][:15] == before[:15]
+    after = tenant.control("GET", "clock").json()["now"]
+    assert datetime.fromisoformat(after) - datetime.fromisoformat(before) < timedelta(hours=12), "it only went on"
 
 
 @pytest.mark.parametrize("number", ["9" * 19, "9" * 400, "9" * 5000, "0", "\u0661"])

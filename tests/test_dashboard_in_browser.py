@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -513,9 +515,9 @@ addEventListener("DOMContentLoaded", () => {
   if (rows) new MutationObserver(count).observe(rows, {childList: true});
 });
 """
-# Frames are 16 ms apart. A page that drew each request by itself would stand still for as long as they come, which is
-# ten seconds at least; a page on a machine that is busy with five other things may stand still for a second.
-LONGEST_GAP = 8000  # milliseconds
+# Frames are 16 ms apart. A page that drew each request by itself would stand still nearly as long as they come; one on
+# a machine that is busy with five other things may stand still for a second or two.
+LONGEST_GAP = 0.6  # of the time in which they come
 
 
 def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visit: Visit, tmp_path: Path) -> None:
@@ -527,11 +529,25 @@ def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visi
         page.goto(f"{busy.base_url}{HOME}")
         live(page)
         before = visit.heap()
-        command = [wrk, "-t1", "-c20", "-d900s", "-s", str(tmp_path / "hurry.lua"), busy.base_url, "--", "c"]
+        command = [
+            wrk,
+            "-t1",
+            "-c20",
+            "-d900s",
+            "--timeout",
+            "60s",
+            "-s",
+            str(tmp_path / "hurry.lua"),
+            busy.base_url,
+            "--",
+            "c",
+        ]
+        began = time.monotonic()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hurry:
             try:
-                _use_it_while(page, lambda: _count(busy) < SENT)
+                _use_it_while(page, lambda: hurry.poll() is None and _count(busy) < SENT)
             finally:
+                took = time.monotonic() - began
                 hurry.send_signal(signal.SIGINT)  # it would wait until its time is over
             assert hurry.stdout is not None
             assert "Socket errors" not in hurry.stdout.read()
@@ -543,7 +559,7 @@ def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visi
         assert seen["came"] + seen["left"] >= SENT, "each is shown or counted among those that were left out"
         assert seen["came"] >= SENT / 10
         assert seen["drawn"] >= 5 * kept_at_most(page)
-        assert seen["gap"] < LONGEST_GAP
+        assert seen["gap"] / 1000 < LONGEST_GAP * took
         assert rows(page).count() == kept_at_most(page)
         assert page.evaluate("document.getElementsByTagName('*').length") < 40 * kept_at_most(page)
         assert visit.heap() - before < 20 * 2**20
@@ -652,7 +668,8 @@ def test_a_form_of_another_site_changes_nothing(server: Running, headers: dict[s
         answer = requests.post(f"{server.base_url}{path}", data=body, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 403, path
     after = requests.get(f"{server.base_url}/__sandbox/clock", timeout=PATIENCE).json()
-    assert after["now"][:15] == before["now"][:15]
+    passed = datetime.fromisoformat(after["now"]) - datetime.fromisoformat(before["now"])
+    assert passed < timedelta(minutes=30), "it only went on"
 
 
 # --- by keyboard, without scripts -----------------------------------------------------------------------------

@@ -7,16 +7,19 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.events import Hub
-from simulator.hearing import tell
+from simulator.hearing import reached, tell
 from tests.postgres import Postgres
 from tests.running import PATIENCE, Request, Running, all_at_once, sandbox, wait_until
 from tests.several import control
@@ -198,3 +201,32 @@ def test_evidence_rings_where_its_events_are_not_heard_and_what_was_lost_is_coun
     told = stream.stream()
     next(told)
     assert next(told).startswith(b'event: dropped\ndata: {"events":7}')
+
+
+def bound(place: Path, pid: int) -> Path:
+    """Return the address of a worker's socket that is bound and does not listen."""
+    path = place / f"journal-{pid}"
+    with socket.socket(socket.AF_UNIX) as plug:
+        plug.bind(str(path))
+    return path
+
+
+def test_the_socket_of_a_worker_that_is_about_to_listen_stays_and_that_of_a_dead_one_goes(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    starting, left = bound(tmp_path, os.getpid()), bound(tmp_path, dead.pid)
+    for path in (starting, left):
+        with pytest.raises(ConnectionRefusedError):
+            reached(path)
+    assert (starting.exists(), left.exists()) == (True, False)
+
+
+def test_a_worker_that_takes_no_connection_holds_nobody_up(tmp_path: Path) -> None:
+    path = tmp_path / f"journal-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as frozen, contextlib.ExitStack() as waiting:
+        frozen.bind(str(path))
+        frozen.listen(1)
+        with contextlib.suppress(OSError):  # what a full backlog brings
+            for _ in range(100):
+                waiting.enter_context(reached(path))
+            pytest.fail("its backlog has a bound")

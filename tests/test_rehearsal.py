@@ -146,7 +146,9 @@ def test_a_command_that_fails_although_all_is_accepted_fails_the_rehearsal(built
 
 def test_a_command_that_takes_too_long_is_ended_with_all_it_started(built_in: Sandbox, tmp_path: Path) -> None:
     hangs = f"import subprocess, sys, time; subprocess.run([sys.executable, {str(CARELESS)!r}]); time.sleep(600)"
-    done, _ = rehearse(built_in, tmp_path, "--timeout", "4", "--situation", "accept", "--", sys.executable, "-c", hangs)
+    done, _ = rehearse(
+        built_in, tmp_path, "--timeout", "15", "--situation", "accept", "--", sys.executable, "-c", hangs
+    )
     assert done.returncode == 1
     assert "accept: the command took too long" in done.stderr
 

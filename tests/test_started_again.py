@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from http.client import HTTPException
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.children import Child
 from tests.running import PATIENCE, Client, Running, alive, running_as, sandbox, wait_until
 from tests.sandbox import Sandbox, readings_of
 
@@ -91,3 +93,11 @@ def test_a_client_of_a_killed_relay_is_cut_off_and_the_sandbox_still_knows_what_
     with closing(Client(up.base_url)) as client:
         status, listed = client.get("/__sandbox/requests?operation=ingest")
     assert (status, len(listed["requests"])) == (200, 1)
+
+
+def test_a_program_that_cannot_be_started_again_is_told_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child("relay", ["this"], [], loses="what was under way is gone")
+    child.process.wait(PATIENCE)
+    with child.process:
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        assert child.start_again() is False
