@@ -231,6 +231,7 @@ def test_send_as_json_shows_only_reserved_numbers_and_domains(up: Running) -> No
         assert re.search(r"@example\.(com|org|net)$", each["sent"]["email"])
 
 
+@pytest.mark.long
 def test_what_send_sends_breaks_no_duty(up: Running) -> None:
     client = Client(up.base_url)
     assert client.post("/__sandbox/reset", {"scopes": ["all"]}, {})[0] == 200
@@ -273,6 +274,7 @@ def test_send_with_nobody_there_exits_4() -> None:
         assert "leadsandbox up" in says_one_line("send", "ping", "--url", url, code=4)
 
 
+@pytest.mark.long
 def test_send_says_what_the_sandbox_wants_of_it(tmp_path: Path) -> None:
     file = written(tmp_path, {"pingtree": {"campaigns": [{"id": "c", "sources": [{"id": "s", "link_id": "l"}]}]}})
     with sandbox("--db", ":memory:", "--config", file, "--control-token", "right") as guarded:
@@ -344,6 +346,7 @@ def test_a_database_of_something_else_is_one_line(tmp_path: Path) -> None:
     assert "something else" in says_one_line("up", "--port", "0", "--db", str(tmp_path / "other.db"), code=3)
 
 
+@pytest.mark.long
 def test_a_database_of_a_newer_release_is_one_line(tmp_path: Path) -> None:
     file = str(tmp_path / "sandbox.db")
     with sandbox("--db", file):
@@ -353,6 +356,7 @@ def test_a_database_of_a_newer_release_is_one_line(tmp_path: Path) -> None:
     assert "999" in says_one_line("up", "--port", "0", "--db", file, code=3)
 
 
+@pytest.mark.long
 def test_two_sandboxes_do_not_share_a_file(tmp_path: Path) -> None:
     file = str(tmp_path / "sandbox.db")
     with sandbox("--db", file) as first:
@@ -388,6 +392,7 @@ def test_an_unknown_persona_is_one_line(tmp_path: Path) -> None:
 # --- settings -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_environment_variables_set_what_options_do_not(tmp_path: Path) -> None:
     from_env = environment(LEADSANDBOX_DB=str(tmp_path / "env.db"))
     with sandbox(env=from_env) as by_environment:
@@ -428,6 +433,7 @@ def test_a_signal_ends_every_process_and_loses_nothing(tmp_path: Path, number: s
         assert database.execute("SELECT id FROM leads").fetchall() == [(body["data"]["id"],)]
 
 
+@pytest.mark.long
 def test_a_signal_does_not_wait_for_a_buyer_that_is_silent(tmp_path: Path) -> None:
     buyer = {"id": "b", "persona": "silent", "ping_timeout": 120}
     campaign = {"id": "c", "sources": [{"id": "s", "link_id": "l"}], "buyers": [buyer]}
@@ -461,6 +467,7 @@ def test_a_restart_on_the_same_file_knows_leads_tokens_and_persons(tmp_path: Pat
         client.close()
 
 
+@pytest.mark.long
 def test_a_ping_before_a_restart_can_be_posted_after_it(tmp_path: Path) -> None:
     """Its bidders are kept with it; those mock buyers start anew and say no, so the next bid decides."""
     file = str(tmp_path / "sandbox.db")
@@ -481,6 +488,7 @@ def test_a_ping_before_a_restart_can_be_posted_after_it(tmp_path: Path) -> None:
         client.close()
 
 
+@pytest.mark.long
 def test_hundreds_of_failures_of_our_own_are_logged_and_do_not_stop_the_sandbox(tmp_path: Path) -> None:
     """More is logged than a pipe holds; a log that nobody reads would stop the worker for ever."""
     file = tmp_path / "sandbox.db"

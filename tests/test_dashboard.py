@@ -495,6 +495,7 @@ def test_all_that_the_pages_can_do_is_on_one_of_them(tenant: Tenant) -> None:
     assert names >= ACTIONS.keys() - {"freeze"}  # "Let it run" is in its place
 
 
+@pytest.mark.long
 def test_what_became_of_an_action_is_told_by_whichever_worker_renders_the_page(tenant: Tenant) -> None:
     url = f"{tenant.base}{UI}/do/arm"
     asked: dict[str, Any] = {"params": {"tenant": tenant.name}, "timeout": TIMEOUT}
@@ -719,6 +720,7 @@ def alone() -> Iterator[Tenant]:
         yield Tenant(up.base_url)
 
 
+@pytest.mark.long
 def test_whatever_is_given_as_a_report_is_shown_or_refused(alone: Tenant) -> None:
     url = f"{alone.base}/__sandbox/conformance"
     taken = refused = 0
@@ -748,6 +750,7 @@ def test_a_report_of_a_whole_run_may_be_sent_and_no_boundless_one(running: Runni
     assert requests.put(url, data=b" " * 9_000_000, timeout=TIMEOUT).status_code == 413
 
 
+@pytest.mark.long
 def test_a_report_file_is_shown_when_it_is_written_and_a_broken_one_is_named(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     with sandbox("--db", ":memory:", "--conformance-report", str(file)) as up:

@@ -292,6 +292,7 @@ def test_a_file_that_is_full_in_the_end_loses_no_scorecard(tenant: Tenant, tmp_p
     assert "in the ping: first_name" in done.stdout
 
 
+@pytest.mark.long
 def test_a_warning_fails_when_asked_and_so_does_a_required_duty_that_was_not_seen(
     tenant: Tenant, tmp_path: Path
 ) -> None:
