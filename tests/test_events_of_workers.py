@@ -105,7 +105,7 @@ def test_one_listener_hears_of_every_request_once_whichever_worker_answered_it(
     with listening(up, name, "request") as one, listening(up, name, "request") as other:
         listed = asked_of_several(up, name, pings(tenant, 40))
         for listener in (one, other):
-            wait_until(lambda: len(listener.events) >= len(listed), "all are heard of")  # noqa: B023
+            wait_until(lambda: len(listener.events) >= len(listed), "all are heard of")  # noqa: B023  called at once
         assert quiet(one, other)
     for listener in (one, other):
         assert sorted(each["id"] for each in listener.events) == sorted(each["id"] for each in listed)
@@ -119,7 +119,7 @@ def test_every_listener_hears_of_what_one_worker_was_told_to_do(up: Running, ten
         control(up.base_url, "POST", f"clock?tenant={name}", {"advance": "1 h"})
         control(up.base_url, "POST", f"faults?tenant={name}", {"trigger": "LD-ING-503", "count": 1})
         for each in listeners:
-            wait_until(lambda: len(each.events) == 2, "both are heard of")  # noqa: B023
+            wait_until(lambda: len(each.events) == 2, "both are heard of")  # noqa: B023  called at once
         assert quiet(*listeners)
     assert {len(each.events) for each in listeners} == {2}
 
@@ -131,7 +131,7 @@ def test_every_listener_is_told_a_finding_once_whichever_worker_was_asked(up: Ru
         listeners = [stack.enter_context(listening(up, name, "finding")) for _ in range(STREAMS)]
         all_at_once(up.base_url, pings(tenant, 1, email="jo@example.com"), 1)
         for each in listeners:
-            wait_until(lambda: each.events, "the finding is told")  # noqa: B023
+            wait_until(lambda: each.events, "the finding is told")  # noqa: B023  called at once
         all_at_once(up.base_url, pings(tenant, 12, email="jo@example.com"), 6)
         assert quiet(*listeners)
     for each in listeners:

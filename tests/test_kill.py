@@ -296,7 +296,8 @@ def test_whichever_process_is_killed_the_others_end_and_the_file_is_free(tmp_pat
                 break
             others = [pid for pid in up.tree() if pid != up.process.pid]
             os.kill(tree[victim - 1], signal.SIGKILL)
-            wait_until(lambda: not alive(others), f"no orphan is left of {tree} after {tree[victim - 1]} was killed")  # noqa: B023
+            whose = f"{tree[victim - 1]} of {tree} leaves no orphan"
+            wait_until(lambda: not alive(others), whose)  # noqa: B023  called at once
             wait_until(lambda: up.process.poll() is not None, "the command ends")
             assert up.process.returncode == (-signal.SIGKILL if victim == 1 else 3)
             assert "Traceback" not in up.stderr

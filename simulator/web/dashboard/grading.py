@@ -28,6 +28,11 @@ MOST_EXCHANGES = 40
 
 
 def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
+    _add_duties(pages, parts, frame)
+    _add_conformance(pages, parts, frame)
+
+
+def _add_duties(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     @pages.get(f"{UI}/duties")
     def duties() -> Response:
         card = evidence.card(parts, parts.tenant())
@@ -41,6 +46,8 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             most_ids=SHOWN_IDS,
         )
 
+
+def _add_conformance(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     @pages.get(f"{UI}/conformance")
     def conformance() -> Response:
         report, problem = _report(parts)

@@ -25,6 +25,11 @@ FILTERS = ("platform", "operation", "http", "row", "source")
 
 
 def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
+    _add_list(pages, parts, frame)
+    _add_explanation(pages, parts, frame)
+
+
+def _add_list(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     words = vocabulary(parts.contracts)
 
     @pages.get(f"{PREFIX}/")
@@ -53,6 +58,8 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             live=KEPT_LIVE,
         )
 
+
+def _add_explanation(pages: Blueprint, parts: Parts, frame: Frame) -> None:
     @pages.get(f"{UI}/requests/<request_id>")
     def explanation(request_id: str) -> Response:
         tenant, entry, told = explained(parts.tenants, parts.journals, parts.contracts, request_id)
