@@ -15,7 +15,7 @@ from simulator.buyers import BuyerCalls
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
 from simulator.dice import Dice
-from simulator.events import MOST_SUBSCRIBERS, Hub, on_end_of_process
+from simulator.events import MOST_SUBSCRIBERS, Hub
 from simulator.exchange import Exchange
 from simulator.hearing import Hearing
 from simulator.introducing import Introductions
@@ -55,16 +55,16 @@ from simulator.webhooks import Courier
 from simulator.welcome import Introduce, Welcome
 
 
-def create(settings: Settings) -> Flask:
+def create(settings: Settings) -> Application:
     """Open the store, load the sandbox, introduce its mock buyers, start the courier; return the application.
 
-    Raises ConfigurationError, StoreError or CannotStartError.
+    Its `end` is to be called when the process is about to stop. Raises ConfigurationError, StoreError or
+    CannotStartError.
     """
     works = Works(settings)
     works.take_in_tenants()
-    app = Application("leadsandbox")
+    app = Application("leadsandbox", works.end)
     _add_routes(app, works)
-    on_end_of_process(works.end)
     works.start()
     return app
 

@@ -210,7 +210,7 @@ def encoded(kind: str, document: Mapping[str, Any]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), orjson.dumps(document, default=str))
 
 
-def on_end_of_process(action: Callable[[], None]) -> None:
+def on_end_of_process(action: Callable[[], object]) -> None:
     """Call `action` when SIGTERM or SIGINT arrives, whatever else handles it; only from the main thread.
 
     The server replaces signal handlers when it starts, after the application was made. The descriptor that

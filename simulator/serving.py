@@ -21,9 +21,13 @@ from filelock import FileLock, Timeout
 from simulator import posting
 from simulator.addresses import CannotStartError
 from simulator.app import create
+from simulator.events import on_end_of_process
 from simulator.folders import PrivateFolder
+from simulator.gateway import Gateway
 from simulator.settings import Settings
 from simulator.store import Store, StoreUnavailableError
+from simulator.web import vendor_api
+from simulator.web.plain import Application
 
 RETRY = 0.5  # seconds between tries of a worker that finds no database
 NEVER = 24 * 3600 * 1000  # milliseconds
@@ -56,6 +60,11 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
             shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
 
 
+def _is_local(settings: Settings) -> bool:
+    """Whether the store is a file or memory of this process: then no call waits long for it, and calls take turns."""
+    return "://" not in settings.database or settings.database.startswith("sqlite")
+
+
 def _server(settings: Settings, *, told: bool) -> Any:
     """Return the server, which says on stderr what goes wrong in it if that is to be `told`."""
     from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
@@ -69,10 +78,10 @@ def _server(settings: Settings, *, told: bool) -> Any:
         port=settings.port,
         uds=Path(settings.socket_path) if settings.wire else None,
         http=HTTPModes.http1,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI if _is_local(settings) else Interfaces.WSGI,
         workers=settings.workers,
         respawn_failed_workers=settings.workers > 1,
-        blocking_threads=settings.threads,
+        blocking_threads=1 if _is_local(settings) else settings.threads,
         blocking_threads_idle_timeout=600,
         log_enabled=told,
         log_level=LogLevels.error,
@@ -101,7 +110,7 @@ def _load(settings: Settings, starts: Any) -> Any:
     if again:
         print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201
     try:
-        return _settled(_created(settings, patient=again))
+        return _target(settings, _created(settings, patient=again))
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -109,7 +118,16 @@ def _load(settings: Settings, starts: Any) -> Any:
         os._exit(3)
 
 
-def _settled(app: Any) -> Any:
+def _target(settings: Settings, app: Application) -> Any:
+    """Return what the server calls."""
+    _settle()
+    if _is_local(settings):
+        return Gateway(app, vendor_api.is_vendors, app.end, settings.threads)
+    on_end_of_process(app.end)
+    return app
+
+
+def _settle() -> None:
     """Keep the collector from walking over the application again and again; a request leaves it little to find.
 
     granian hands the environment of this process to the application as well: what it would take for headers goes.
@@ -119,10 +137,9 @@ def _settled(app: Any) -> Any:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-    return app
 
 
-def _created(settings: Settings, *, patient: bool) -> Any:
+def _created(settings: Settings, *, patient: bool) -> Application:
     while True:
         try:
             return create(settings)

@@ -24,7 +24,7 @@ import pycurl
 import pytest
 import requests
 
-from simulator import buyers
+from simulator import transfers
 from simulator.buyers import BuyerCalls, Call
 from simulator.platforms import CONTRACTS
 from simulator.reach import HostError, reach
@@ -316,14 +316,14 @@ def test_a_name_is_checked_by_what_it_means_when_the_connection_is_opened(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """Whoever owns a name says where it points, also between two look-ups: libcurl is told as a name server would."""
-    plain = buyers._handle
+    plain = transfers._handle
 
     def resolving() -> pycurl.Curl:
         handle = plain()
         handle.setopt(pycurl.RESOLVE, [f"buyer.example.com:80:{address}"])
         return handle
 
-    monkeypatch.setattr(buyers, "_handle", resolving)
+    monkeypatch.setattr(transfers, "_handle", resolving)
     calls = BuyerCalls(reach(["buyer.example.com", "*"]))
     [reply] = calls.send([Call("http://buyer.example.com/ping", b"{}", {}, 5.0)])
     assert reply.failure == "unreachable"

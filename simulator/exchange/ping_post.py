@@ -35,9 +35,8 @@ class PingPostJourneys:
         held = self._sales.auction(call)
         is_duplicate = self._gates.original(call) is not None
         record = ping_record(call, transaction_id, held.bids)
-        with self._store.transaction() as tx:
-            if tx.add_ping(record) is PingStored.REFUSED:
-                return _repeated(transaction_id, passed)
+        if self._store.transact(lambda tx: tx.add_ping(record)) is PingStored.REFUSED:
+            return _repeated(transaction_id, passed)
         return _answer_to_ping(call, record, held, passed, is_duplicate=is_duplicate)
 
     def post(self, call: Call) -> Decision:
@@ -75,9 +74,8 @@ class PingPostJourneys:
             return _repeated(transaction_id, passed)
         held = self._sales.auction(call)
         record = replace(ping_record(call, transaction_id, held.bids), accepted=True)
-        with self._store.transaction() as tx:
-            if tx.add_ping(record) is PingStored.REFUSED:
-                return _repeated(record.transaction_id, passed)
+        if self._store.transact(lambda tx: tx.add_ping(record)) is PingStored.REFUSED:
+            return _repeated(record.transaction_id, passed)
         stored = self._ping(call, record.transaction_id)
         assert stored is not None  # written a moment ago
         sold = self._sales.sell(call, Sale(stored, new_id(), passed))

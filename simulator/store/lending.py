@@ -61,6 +61,13 @@ class OneWriter(Generic[W]):
     def writing(self) -> AbstractContextManager[W]:
         return self._held
 
+    def acquire(self) -> W:
+        """Hold the writer until `release`, by the same thread."""
+        return self._held.__enter__()
+
+    def release(self) -> None:
+        self._held.__exit__()
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         if self._database.in_memory:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from simulator.fibers import Fiber, current
 from simulator.store import (
     claims,
     credentials,
@@ -26,6 +27,7 @@ from simulator.store import pings as ping_table
 from simulator.store.bell import Bell
 from simulator.store.connection import Connection
 from simulator.store.database import Database, RacedError, StoreError, StoreUnavailableError
+from simulator.store.grouping import Group, UndoneError
 from simulator.store.lending import Lender, OneWriter, Pool
 
 P = ParamSpec("P")
@@ -146,8 +148,13 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        kind = Pool if database.is_shared else OneWriter
-        self._lender: Lender[Transaction] = kind(database, Transaction)
+        self._lender: Lender[Transaction]
+        self._group: Group[Transaction] | None = None
+        if database.is_shared:
+            self._lender = Pool(database, Transaction)
+        else:
+            self._lender = writer = OneWriter(database, Transaction)
+            self._group = Group(writer, database.driver_error)
         # Who holds a lock needs other connections too, and must not wait for those who wait for the lock.
         self._locks = Pool(database, Connection)
         self._refusals = _Refusals(database)
@@ -179,6 +186,8 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Hold a connection that writes; commit at the end of the block, undo everything on an exception."""
+        if self._group is not None and current() is not None:
+            self._group.finish()
         with self._refusals, self._lender.writing() as writer:
             writer.begin()
             try:
@@ -193,8 +202,13 @@ class Store:
     def transact(self, work: Callable[[Transaction], R]) -> R:
         """Do `work` in a transaction, and again when the database chose it to end a deadlock, or it lost a race.
 
-        What `work` does outside of the transaction it must be able to do again.
+        What `work` does outside of the transaction it must be able to do again. On a fiber it is committed together
+        with what others do meanwhile.
         """
+        fiber = current()
+        if fiber is not None and self._group is not None:
+            with suppress(UndoneError):
+                return self._together(self._group, fiber, work)
         for _ in range(MOST_TRIES - 1):
             try:
                 with self.transaction() as tx:
@@ -204,6 +218,17 @@ class Store:
                     raise
         with self.transaction() as tx:
             return work(tx)
+
+    def _together(self, group: Group[Transaction], fiber: Fiber[Any], work: Callable[[Transaction], R]) -> R:
+        with self._refusals:
+            writer = group.joined(fiber.loop)
+            try:
+                done = work(writer)
+            except BaseException:
+                group.undo()
+                raise
+        group.committed(fiber)
+        return done
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

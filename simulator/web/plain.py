@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ _WHERE = ("wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT")
 
 
 class Application(Flask):
-    """Flask, for requests to few hosts."""
+    """Flask, for requests to few hosts. `end` is what is to be done when the process is about to stop."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, end: Callable[[], object]) -> None:
         super().__init__(name, static_folder=None)
+        self.end = end
         self._hosts: dict[tuple[str | None, ...], tuple[str, str]] = {}
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:

@@ -16,6 +16,7 @@ from werkzeug.wsgi import get_input_stream
 from simulator.contract.account import Received
 from simulator.contract.model import ANY_OPERATION, Contract, Operation
 from simulator.exchange import Answer, Exchange
+from simulator.platforms import CONTRACTS
 from simulator.recording import Recorder
 from simulator.routing.decision import Reason
 from simulator.store import StoreUnavailableError
@@ -24,6 +25,7 @@ from simulator.web.plain import Whole, sent_headers
 from simulator.wire import refusals
 from simulator.wire.faults import drawn
 
+_PREFIXES = tuple({contract.path_prefix for contract in CONTRACTS.values()})
 MAX_BODY = 1024 * 1024
 REQUEST_ID = "X-Sandbox-Request-Id"  # ours: leads to the explanation of the answer
 NO_ENDPOINT = "No such endpoint"
@@ -67,6 +69,11 @@ def register(
     _add(app, "/", unknown)
     _add(app, "/<path:anything>", unknown)
     app.register_error_handler(HTTPException, _refused_early(unknown))
+
+
+def is_vendors(path: str) -> bool:
+    """Whether a path is one of the vendors', served or not."""
+    return path.startswith(_PREFIXES)
 
 
 def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
