@@ -17,6 +17,11 @@ class Presence:
     def is_closed(self) -> bool:
         return self._closed
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._inside > 0
+
     def enter(self) -> None:
         with self._lock:
             self._inside += 1

@@ -22,6 +22,8 @@ TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
 GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
+REST = 8  # times as long as a batch took to compute that the next one waits while calls are answered: they come first
+LONGEST_REST = 0.5  # seconds
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 0.5  # seconds that what is on its way has at the end
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
@@ -189,9 +191,11 @@ class Courier:
 
     def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
         try:
+            began = time.thread_time()
             # Read again: since it was looked at, somebody else may have been the sole sender.
             if self._send(tenant, self._taken(tenant, receiver)):
                 self._wake.set()
+                self._give_way(tenant, time.thread_time() - began)
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
@@ -199,6 +203,11 @@ class Courier:
                 log.exception("deliveries could not be read or recorded; trying again")
         finally:
             self._lanes.end(tenant.id, receiver)
+
+    def _give_way(self, tenant: Tenant, seconds: float) -> None:
+        """Leave the interpreter to calls that are under way: what is to be sent is stored and can wait, they cannot."""
+        if tenant.presence.is_busy:
+            self._stopped.wait(min(REST * seconds, LONGEST_REST))
 
     def _send(self, tenant: Tenant, due: Sequence[DeliveryRecord]) -> Counter[DeliveryStatus]:
         if not due:
