@@ -1,0 +1,210 @@
+"""Fibers: plain code that takes turns on one thread, and what they commit together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.fibers import Fiber, current, rest
+from simulator.store import LeadRecord, Store, StoreError, Transaction
+
+NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
+
+
+def begun(work: Callable[[], object]) -> asyncio.Future[object]:
+    """Begin to run work on a fiber; what comes is what it returns or raises."""
+    loop = asyncio.get_running_loop()
+    outcome = loop.create_future()
+
+    def caught() -> None:
+        try:
+            outcome.set_result(work())
+        except Exception as error:  # noqa: BLE001  whatever it is, it is what became of it
+            outcome.set_result(error)
+
+    Fiber(caught, loop).switch()
+    return outcome
+
+
+def together(*works: Callable[[], object]) -> list[object]:
+    """Run every piece of work on a fiber, all of them begun in one turn of the loop; return what they do or raise."""
+
+    async def all_of_them() -> list[object]:
+        return await asyncio.wait_for(asyncio.gather(*map(begun, works)), 30)
+
+    return asyncio.run(all_of_them())
+
+
+def test_who_rests_lets_the_others_go_on() -> None:
+    said: list[str] = []
+
+    def speaker(name: str) -> None:
+        for turn in range(2):
+            said.append(f"{name}{turn}")
+            rest(0)
+
+    together(lambda: speaker("a"), lambda: speaker("b"))
+    assert said == ["a0", "b0", "a1", "b1"]
+
+
+def test_code_on_a_thread_of_its_own_is_on_no_fiber_and_may_rest_too() -> None:
+    assert current() is None
+    rest(0)
+
+
+def test_each_fiber_has_context_variables_of_its_own() -> None:
+    """Flask keeps the request there."""
+    whose: contextvars.ContextVar[str] = contextvars.ContextVar("whose")
+
+    def speaker(name: str) -> str:
+        whose.set(name)
+        rest(0)
+        return whose.get()
+
+    assert together(lambda: speaker("a"), lambda: speaker("b")) == ["a", "b"]
+
+
+# --- what is committed together -------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["file", ":memory:"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with Store.open(request.param if request.param == ":memory:" else tmp_path / "store.db") as opened:
+        yield opened
+
+
+def lead(name: str) -> LeadRecord:
+    return LeadRecord(
+        tenant="t", id=name, platform="p", source_id="s", campaign_id="c", transaction_id="", at=NOW, status="ACCEPTED",
+        values={}, buyer_id="", price_cents=None, is_test=False, is_duplicate=False, phone="", email="",
+    )  # fmt: skip
+
+
+def adding(store: Store, name: str) -> Callable[[], object]:
+    return lambda: store.transact(lambda tx: tx.add_lead(lead(name)))
+
+
+def kept(store: Store) -> set[str]:
+    return {one.id for one in store.leads("t")}
+
+
+@pytest.fixture
+def commits(store: Store) -> Sequence[str]:
+    """Every statement that ends a transaction of the writer, as SQLite sees it."""
+    seen: list[str] = []
+    with store.transaction() as tx:
+        tx.driver.set_trace_callback(lambda sql: seen.append(sql) if sql in {"COMMIT", "ROLLBACK"} else None)
+    seen.clear()
+    return seen
+
+
+def test_transactions_that_are_ready_together_share_one_commit(store: Store, commits: Sequence[str]) -> None:
+    together(*(adding(store, f"lead {number}") for number in range(20)))
+    assert commits == ["COMMIT"]
+    assert kept(store) == {f"lead {number}" for number in range(20)}
+
+
+def test_nobody_goes_on_before_the_commit(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+
+    def look() -> int:
+        with sqlite3.connect(file) as other:
+            return int(other.execute("SELECT count(*) FROM leads").fetchone()[0])
+
+    with Store.open(file) as store:
+        seen = together(*(lambda name=f"lead {n}": (adding(store, name)(), look())[1] for n in range(5)))
+    assert seen == [5] * 5
+
+
+def test_who_fails_takes_nothing_of_the_others_away(store: Store) -> None:
+    """Its rows are gone with the whole group's: what the others did is done again, each in a transaction of its own."""
+
+    def failing(tx: Transaction) -> None:
+        tx.add_lead(lead("never"))
+        raise LookupError
+
+    outcomes = together(
+        adding(store, "before"), lambda: store.transact(failing), adding(store, "after"), adding(store, "later")
+    )
+    assert [type(one) for one in outcomes] == [type(None), LookupError, type(None), type(None)]
+    assert kept(store) == {"before", "after", "later"}
+
+
+def test_what_the_database_refuses_is_told_to_who_asked_for_it(store: Store) -> None:
+    outcomes = together(adding(store, "one"), adding(store, "one"), adding(store, "two"))
+    assert [type(one) for one in outcomes if one is not None] == [StoreError]
+    assert kept(store) == {"one", "two"}
+
+
+def test_a_commit_that_fails_is_tried_again_for_each_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.transaction() as tx:
+        writer: Any = tx
+    whole, fails = writer.commit, iter([sqlite3.OperationalError("database or disk is full")])
+
+    def commit() -> None:
+        if error := next(fails, None):
+            raise error
+        whole()
+
+    monkeypatch.setattr(writer, "commit", commit)
+    assert together(adding(store, "one"), adding(store, "two")) == [None, None]
+    assert kept(store) == {"one", "two"}
+
+
+def test_a_commit_that_fails_again_is_a_store_error_for_everybody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.transaction() as tx:
+        writer: Any = tx
+
+    def commit() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(writer, "commit", commit)
+        outcomes = together(adding(store, "one"), adding(store, "two"))
+    assert [type(one) for one in outcomes] == [StoreError, StoreError]
+    assert kept(store) == set()
+    assert together(adding(store, "one")) == [None]
+
+
+def test_a_transaction_of_its_own_ends_the_group_first(store: Store, commits: Sequence[str]) -> None:
+    def alone() -> None:
+        with store.transaction() as tx:
+            tx.add_lead(lead("alone"))
+
+    together(adding(store, "shared"), alone)
+    assert commits == ["COMMIT", "COMMIT"]
+    assert kept(store) == {"shared", "alone"}
+
+
+def test_a_person_is_claimed_once_in_a_group(store: Store) -> None:
+    def claiming(name: str) -> Callable[[], object]:
+        return lambda: store.transact(
+            lambda tx: tx.claim_persons("t", "c", ["phone:1"], lead_id=name, at=NOW, cutoff=NOW - timedelta(days=30))
+        )
+
+    outcomes = together(*(claiming(f"lead {number}") for number in range(10)))
+    assert outcomes[0] is None
+    assert {getattr(one, "lead_id", None) for one in outcomes[1:]} == {"lead 0"}
+
+
+def test_threads_wait_for_a_group_and_a_group_for_threads(store: Store) -> None:
+    async def both() -> None:
+        loop = asyncio.get_running_loop()
+        threads = [loop.run_in_executor(None, adding(store, f"thread {number}")) for number in range(20)]
+        fibers = []
+        for number in range(20):
+            fibers.append(begun(adding(store, f"fiber {number}")))
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*threads, *fibers), 30)
+
+    asyncio.run(both())
+    assert kept(store) == {f"{kind} {number}" for kind in ("thread", "fiber") for number in range(20)}

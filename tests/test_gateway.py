@@ -1,0 +1,88 @@
+"""What runs on what: vendors' calls hold no thread while they wait, and everything else has one."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.running import Client, Running, sandbox, wait_until, written
+
+SUPPLIER = {"id": "s", "api_key": "k", "campaigns": ["c"]}
+CAMPAIGN = {"id": "c", "buyers": [{"id": "b", "price": 45}]}
+SLOW = 1500  # milliseconds
+HEADERS = {"x-api-key": "k"}
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One sandbox with two threads, so that whoever held one would be noticed."""
+    folder = tmp_path_factory.mktemp("gateway")
+    config = written(folder, {"leaddistro": {"suppliers": [SUPPLIER], "campaigns": [CAMPAIGN]}})
+    with sandbox("--config", config, "--db", str(folder / "s.db"), "--threads", "2", "--direct") as running:
+        yield running
+
+
+def ping(**more: object) -> dict[str, object]:
+    return {"flo_campaign_id": "c", "flo_supplier_id": "s", "state": "TX", **more}
+
+
+def test_many_slow_answers_are_waited_for_at_once_on_two_threads(up: Running) -> None:
+    callers = [Client(up.base_url) for _ in range(40)]
+    start = time.monotonic()
+    for caller in callers:
+        caller.ask("/api/v1/ping", ping(sub1=f"sandbox:slow={SLOW}"), HEADERS)
+    quick = Client(up.base_url)
+    assert quick.post("/api/v1/ping", ping(), HEADERS)[0] == 200
+    assert [caller.answer()[0] for caller in callers] == [200] * 40
+    # One after the other, or two at a time, they would take half a minute and more.
+    assert SLOW / 1000 <= time.monotonic() - start < 20 * SLOW / 1000
+    for caller in (*callers, quick):
+        caller.close()
+
+
+def test_the_control_api_answers_while_calls_wait(up: Running) -> None:
+    callers = [Client(up.base_url) for _ in range(10)]
+    for caller in callers:
+        caller.ask("/api/v1/ping", ping(sub1=f"sandbox:slow={SLOW}"), HEADERS)
+    assert requests.get(f"{up.base_url}/__sandbox/health", timeout=30).status_code == 200
+    for caller in callers:
+        assert caller.answer()[0] == 200
+        caller.close()
+
+
+def test_a_stream_comes_part_by_part_and_gives_its_place_back(up: Running) -> None:
+    for _ in range(3):  # there is a place for one
+        with requests.get(f"{up.base_url}/__sandbox/events", stream=True, timeout=30) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == b": listening"
+            answer = requests.post(f"{up.base_url}/api/v1/ping", json=ping(), headers=HEADERS, timeout=30)
+            told = next(line for line in lines if line.startswith(b"data: "))
+            assert json.loads(told.removeprefix(b"data: "))["id"] == answer.headers["X-Sandbox-Request-Id"]
+        wait_until(lambda: has_room(up), "the place is free again")
+
+
+def has_room(up: Running) -> bool:
+    with requests.get(f"{up.base_url}/__sandbox/events", stream=True, timeout=30) as stream:
+        return stream.status_code == 200
+
+
+def test_a_header_that_is_sent_twice_is_a_list(up: Running) -> None:
+    host, _, port = up.base_url.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    body = json.dumps(ping()).encode()
+    connection.putrequest("POST", "/api/v1/ping")
+    for name, value in (("x-api-key", "k"), ("X-Sandbox-Trigger", "no_bid"), ("X-Sandbox-Trigger", "slow=1")):
+        connection.putheader(name, value)
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    found = requests.get(f"{up.base_url}/__sandbox/requests/{answer.getheader('X-Sandbox-Request-Id')}", timeout=30)
+    assert found.json()["request"]["headers"]["x-sandbox-trigger"] == "no_bid,slow=1"
