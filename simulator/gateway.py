@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its documented name
+
 from simulator.fibers import Fiber, current, parked
 from simulator.threads import Threads
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 KEPT = 9 * 1024 * 1024  # bytes of a body: more than the application takes from anybody
 READ = 24 * 1024 * 1024  # bytes: what is too large is read all the same, so that its sender gets to see the answer
 AT_ONCE = 1024 * 1024  # bytes that are not worth reading in parts
+PATIENCE = 30.0  # seconds for a body, where no relay stands in front, which has bounds of its own
 
 _CGI = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
@@ -179,16 +182,21 @@ def _wait_for(begin: Callable[[], Awaitable[object]], loop: asyncio.AbstractEven
 
 
 async def _body(protocol: Any, length: str) -> bytes:
-    if length and int(length) <= AT_ONCE:
-        return bytes(await protocol())
-    parts, size = [], 0
-    async for part in protocol:
-        size += len(part)
-        if size <= KEPT:
-            parts.append(bytes(part))
-        elif size > READ:
-            break
-    return b"".join(parts)
+    """Return what was sent; nothing where it broke off or did not come in time."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            if length and int(length) <= AT_ONCE:
+                return bytes(await protocol())
+            parts, size = [], 0
+            async for part in protocol:
+                size += len(part)
+                if size <= KEPT:
+                    parts.append(bytes(part))
+                elif size > READ:
+                    break
+            return b"".join(parts)
+    except (TimeoutError, ProtocolClosed):
+        return b""
 
 
 def _environ(scope: Scope, headers: Headers) -> WSGIEnvironment:

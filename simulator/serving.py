@@ -60,9 +60,10 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
             shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
 
 
-def _is_local(settings: Settings) -> bool:
-    """Whether the store is a file or memory of this process: then no call waits long for it, and calls take turns."""
-    return "://" not in settings.database or settings.database.startswith("sqlite")
+def _takes_turns(settings: Settings) -> bool:
+    """Whether calls take turns on one thread: where neither the store nor the limits are behind a network."""
+    own_store = "://" not in settings.database or settings.database.startswith("sqlite")
+    return own_store and "://" not in settings.shared_limits
 
 
 def _server(settings: Settings, *, told: bool) -> Any:
@@ -78,10 +79,10 @@ def _server(settings: Settings, *, told: bool) -> Any:
         port=settings.port,
         uds=Path(settings.socket_path) if settings.wire else None,
         http=HTTPModes.http1,
-        interface=Interfaces.RSGI if _is_local(settings) else Interfaces.WSGI,
+        interface=Interfaces.RSGI if _takes_turns(settings) else Interfaces.WSGI,
         workers=settings.workers,
         respawn_failed_workers=settings.workers > 1,
-        blocking_threads=1 if _is_local(settings) else settings.threads,
+        blocking_threads=1 if _takes_turns(settings) else settings.threads,
         blocking_threads_idle_timeout=600,
         log_enabled=told,
         log_level=LogLevels.error,
@@ -121,7 +122,7 @@ def _load(settings: Settings, starts: Any) -> Any:
 def _target(settings: Settings, app: Application) -> Any:
     """Return what the server calls."""
     _settle()
-    if _is_local(settings):
+    if _takes_turns(settings):
         return Gateway(app, vendor_api.is_vendors, app.end, settings.threads)
     on_end_of_process(app.end)
     return app

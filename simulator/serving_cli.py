@@ -36,7 +36,8 @@ _SHARING = [
                  help="Simulator processes side by side; more than one need PostgreSQL."),
     click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
                  envvar="LEADSANDBOX_THREADS", show_envvar=True,
-                 help="Requests worked on at once; each may wait for buyers."),
+                 help="Control requests, pages and streams at once; on PostgreSQL or with Redis also vendors' calls, each of "
+                 "which may wait for buyers."),
     click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
                  help="File in which the simulators of one machine share rate limits. Default: workers do so by "
                  "themselves."),
@@ -82,8 +83,8 @@ def _server_options(command: F) -> F:
 @click.command()
 @_server_options
 @click.option("--direct", is_flag=True, envvar="LEADSANDBOX_DIRECT", show_envvar=True,
-              help="Leave out the relay: faster; resets and hangs are then approximated, and a body that never comes "
-              "holds a thread for ever.")  # fmt: skip
+              help="Leave out the relay: faster; resets and hangs are then approximated, and bodies come as slowly "
+              "as they like.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool, **more: Any) -> None:
@@ -123,7 +124,7 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
 def serve(*, config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> None:
     """Run the simulator alone, without mock buyers and relay. Most users want `up`.
 
-    Without a relay, a body that never comes holds a thread for ever: put a proxy in front where strangers may call.
+    Without a relay, bodies come as slowly as they like: put a proxy in front where strangers may call.
     """
     from simulator.addresses import reserve
 
