@@ -36,8 +36,8 @@ _SHARING = [
                  help="Simulator processes side by side; more than one need PostgreSQL."),
     click.option("--threads", type=click.IntRange(1, 1024), default=32, show_default=True,
                  envvar="LEADSANDBOX_THREADS", show_envvar=True,
-                 help="Control requests, pages and streams at once; on PostgreSQL or with Redis also vendors' calls, each of "
-                 "which may wait for buyers."),
+                 help="Control requests, pages and streams at once; on PostgreSQL or with Redis also vendors' calls, "
+                 "each of which may wait for buyers."),
     click.option("--limits-state", envvar="LEADSANDBOX_LIMITS_STATE", show_envvar=True, default="",
                  help="File in which the simulators of one machine share rate limits. Default: workers do so by "
                  "themselves."),
