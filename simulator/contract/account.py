@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from simulator.contract.duty import Severity
 from simulator.routing.agreed import Buyer, Terms
+from simulator.routing.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Received:
     """One request as it came in. Header names are lower-case; `body` is at most what the web layer allows."""
 

@@ -15,6 +15,7 @@ import orjson
 from simulator.contract.account import Received
 from simulator.contract.model import BodyType
 from simulator.routing.decision import Reason
+from simulator.routing.values import value
 
 MAX_FIELDS = 1000  # of a form; more is an attack or a mistake
 MAX_DEPTH = 64  # of nested JSON; what is checked, stored and sent on has limits of its own further up
@@ -28,7 +29,7 @@ class Unreadable:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fields:
     """What was sent. `as_text` tells that every value is a string because the encoding knows no other type."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from simulator.buyers import BuyerCalls
@@ -25,13 +24,14 @@ from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
 from simulator.limits import Limiter
 from simulator.routing.decision import Decision, FieldError, Reason
+from simulator.routing.values import value
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.triggers.readings import under
 from simulator.wire.faults import Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """A decision in the vendor's words, and whose it is.
 

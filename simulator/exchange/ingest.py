@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from simulator.contract.model import PingTokens, Redeemed
@@ -14,12 +14,13 @@ from simulator.exchange.records import delivery, lead_record
 from simulator.routing import duplicates, rules
 from simulator.routing.agreed import Buyer, Distribution
 from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
+from simulator.routing.values import value
 from simulator.store import Booking, Original, Store, Transaction
 
 _UNFORESEEN = frozenset({Distribution.ROUND_ROBIN, Distribution.WEIGHTED})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Ground:
     """What was found out before the transaction."""
 
@@ -30,7 +31,7 @@ class _Ground:
     lead_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Choice:
     """Who has the lead, at what price, and what it took of caps and turns to get there."""
 
