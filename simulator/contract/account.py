@@ -69,9 +69,9 @@ class Source:
     siblings: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
-    """One tenant's account with one platform.
+    """One tenant's account with one platform. It has no slots, so that what follows from it is worked out once.
 
     `readings` is the vendor's own model, `words` the same as lower-case words for the table. `secret` signs
     what the platform hands out. `doors` are the other names that callers are found by: a token where no path names

@@ -24,4 +24,5 @@ def lifted(values: Mapping[str, Any], *, phone: str) -> Lead:
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
-    return text_of(values.get(name)).strip()
+    value = values.get(name)
+    return (value if isinstance(value, str) else text_of(value)).strip()

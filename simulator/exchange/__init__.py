@@ -18,7 +18,7 @@ from simulator.exchange.ingest import IngestJourneys
 from simulator.exchange.lookup import LookupJourney
 from simulator.exchange.ping_post import PingPostJourneys
 from simulator.exchange.postbacks import EventJourney
-from simulator.exchange.reception import Reception, allowed_methods
+from simulator.exchange.reception import Reception, allowances
 from simulator.exchange.sale import Sales
 from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
@@ -98,7 +98,7 @@ class Exchange:
         now = tenant.clock.now()
         wish = self._wishes.of(contract, operation, received, tenant, source, now)
         if wish.script is not None and scripted.is_refusal(wish.script):
-            allow = allowed_methods(operation, tenant.accounts[contract.platform])
+            allow = allowances(operation, tenant.accounts[contract.platform]).methods
             decision = scripted.refusal(wish.script, operation, allow)
         else:
             call = self.reception.receive(contract, operation, received, tenant, source, now)

@@ -138,7 +138,7 @@ class IngestJourneys:
         if choice.buyer is None:
             tx.give_back(call.tenant.id, claims)
             return choice
-        return replace(choice, claims=(*claims, *choice.claims))
+        return replace(choice, claims=(*claims, *choice.claims)) if claims else choice
 
     def _choose(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
         """Offer the lead to each buyer in order; the first whose caps have room has it."""
@@ -170,7 +170,7 @@ class IngestJourneys:
 def _ranked(call: Call, ground: _Ground, turn: int, dice: float) -> Sequence[Buyer]:
     first = _chosen_beforehand(call, ground)
     ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=dice)
-    return sorted(ranked, key=lambda buyer: buyer.id not in first)
+    return sorted(ranked, key=lambda buyer: buyer.id != first) if first else ranked
 
 
 def _likely_buyer(call: Call, ground: _Ground) -> str:
@@ -207,11 +207,12 @@ def _routes_duplicates(call: Call) -> bool:
     return rule is not None and rule.route_to_original
 
 
-def _chosen_beforehand(call: Call, ground: _Ground) -> frozenset[str]:
-    """Buyers that go first whatever the distribution: the one the ping was promised to, or that was named (C4)."""
+def _chosen_beforehand(call: Call, ground: _Ground) -> str:
+    """Who goes first whatever the distribution: the buyer that was named (C4), or that the ping was promised to."""
     named = call.values.get(call.terms.chosen_buyer_field) if call.terms.chosen_buyer_field else None
-    promised = ground.ping.buyer_id if ground.ping else ""
-    return frozenset({str(named)} if named else {promised} - {""})
+    if named:
+        return str(named)
+    return ground.ping.buyer_id if ground.ping else ""
 
 
 def _price(buyer: Buyer, ping: Redeemed | None) -> Decimal:

@@ -1,8 +1,10 @@
-"""How a value is made of which every request makes several. What the values are is not known here."""
+"""What makes values cheap that every request makes or asks. What the values are is not known here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as value
@@ -17,4 +19,26 @@ else:
         return dataclass(slots=slots, unsafe_hash=frozen)
 
 
-__all__ = ["value"]
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+def once(work: Callable[[V], R]) -> Callable[[V], R]:
+    """Keep what is worked out of a value that never changes with the value itself, for as long as it is in use.
+
+    The value's class has no slots: the result lies among its attributes, and is no field of it.
+    """
+    name = f"once {work.__module__}.{work.__qualname__}"
+
+    @wraps(work)
+    def known(value: V) -> R:
+        kept = value.__dict__
+        if name not in kept:
+            kept[name] = work(value)
+        found: R = kept[name]
+        return found
+
+    return known
+
+
+__all__ = ["once", "value"]
