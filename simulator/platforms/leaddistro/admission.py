@@ -18,7 +18,7 @@ def caller(received: Received) -> str:
 
 
 def admit(received: Received, source: Source | None, operation: Operation, now: datetime) -> Decision | None:  # noqa: ARG001  the key was the look-up
-    """Return the refusal, or None. The look-up by the key's digest is the comparison; only `x-api-key` counts (C13)."""
+    """Return the refusal, or None. The look-up by the key is the comparison; only `x-api-key` counts (C13)."""
     if source is not None:
         return None
     if not caller(received):
