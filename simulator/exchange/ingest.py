@@ -14,7 +14,7 @@ from simulator.exchange.records import delivery, lead_record
 from simulator.routing import duplicates, rules
 from simulator.routing.agreed import Buyer, Distribution
 from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
-from simulator.routing.values import value
+from simulator.routing.values import once, value
 from simulator.store import Booking, Original, Store, Transaction
 
 _UNFORESEEN = frozenset({Distribution.ROUND_ROBIN, Distribution.WEIGHTED})
@@ -66,9 +66,9 @@ class IngestJourneys:
             ping_token=_tokens(call).issue(call.account, call.terms, ranked[0], call.now, new_id()),
             campaign_id=call.terms.campaign_id,
             price=ranked[0].price,
-            bids=tuple(Bid(buyer.id, buyer.price) for buyer in ranked),
+            bids=tuple(map(_bid, ranked)),
             checks=passed,
-            asked=(*asked, *(Asked(buyer.id, "available", amount=buyer.price) for buyer in ranked)),
+            asked=(*asked, *map(_available, ranked)),
         )
 
     def ingest(self, call: Call) -> Decision:
@@ -165,6 +165,16 @@ class IngestJourneys:
         if original is not None and original.buyer_id:
             return [buyer for buyer in call.terms.buyers if buyer.id == original.buyer_id]
         return _ranked(call, ground, turn, call.tenant.dice.roll())
+
+
+@once
+def _bid(buyer: Buyer) -> Bid:
+    return Bid(buyer.id, buyer.price)
+
+
+@once
+def _available(buyer: Buyer) -> Asked:
+    return Asked(buyer.id, "available", amount=buyer.price)
 
 
 def _ranked(call: Call, ground: _Ground, turn: int, dice: float) -> Sequence[Buyer]:

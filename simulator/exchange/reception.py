@@ -194,10 +194,11 @@ def prepared(typed_fields: Iterable[Field], found: body.Fields) -> dict[str, Any
 
 
 def transformed(terms: Terms, values: dict[str, Any]) -> dict[str, Any]:
-    changing = [item for item in _changing(terms) if item.name in values]
-    if not changing:
-        return values
-    return values | {item.name: fields.transformed(item, values[item.name]) for item in changing}
+    """Change the values that have a transform, in place."""
+    for item in _changing(terms):
+        if item.name in values:
+            values[item.name] = fields.transformed(item, values[item.name])
+    return values
 
 
 @once

@@ -97,7 +97,7 @@ class Cap:
     money: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Suppression:
     """People whom a source or campaign does not want.
 

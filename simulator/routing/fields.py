@@ -56,6 +56,8 @@ def us_digits(text: str) -> str:
 
     Neither vendor documents how it compares phone numbers: this normalisation is the sandbox's own.
     """
+    if len(text) == 10 and text.isascii() and text.isdigit():  # what `Lead.phone` holds already, mostly
+        return text
     digits = _digits(text)
     return digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
 

@@ -90,10 +90,18 @@ def _filters(terms: Terms, lead: Lead, now: datetime) -> tuple[Check, ...]:
 
 
 def _suppression(suppression: Suppression, lead: Lead, now: datetime) -> Check:
-    listed = hit(suppression, lead, now)
-    rule = suppression.name or f"suppression by {suppression.field}"
-    detail = f"The {suppression.field} is {'' if listed else 'not '}on the suppression list."
-    return _check(rule, not listed, detail, Reason.SUPPRESSED)
+    on_it, not_on_it = _suppression_checks(suppression)
+    return on_it if hit(suppression, lead, now) else not_on_it
+
+
+@once
+def _suppression_checks(suppression: Suppression) -> tuple[Check, Check]:
+    """Return the check of somebody who is on the list, and of somebody who is not: both say nothing of the lead."""
+    rule, field = suppression.name or f"suppression by {suppression.field}", suppression.field
+    return (
+        Check(rule, False, f"The {field} is on the suppression list.", Reason.SUPPRESSED),
+        Check(rule, True, f"The {field} is not on the suppression list."),
+    )
 
 
 # --- which buyers may have it? ------------------------------------------------------------------------------

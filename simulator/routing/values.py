@@ -32,10 +32,10 @@ def once(work: Callable[[V], R]) -> Callable[[V], R]:
 
     @wraps(work)
     def known(value: V) -> R:
-        kept = value.__dict__
-        if name not in kept:
-            kept[name] = work(value)
-        found: R = kept[name]
+        try:
+            found: R = value.__dict__[name]
+        except KeyError:
+            found = value.__dict__[name] = work(value)
         return found
 
     return known

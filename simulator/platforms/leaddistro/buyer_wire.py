@@ -58,9 +58,9 @@ def webhook_payload(
     }
 
 
-def webhook_body(payload: Mapping[str, Any]) -> bytes:
+def webhook_body(payload: dict[str, Any]) -> bytes:
     """Return the exact bytes that are signed and sent; what JSON has no word for becomes text."""
-    return orjson.dumps(dict(payload), default=str)
+    return orjson.dumps(payload, default=str)
 
 
 def webhook_headers(secret: str, body: bytes, event_id: str, *, timestamp: int | None) -> dict[str, str]:
