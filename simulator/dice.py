@@ -45,29 +45,37 @@ class Dice:
 
 _SIZE = 10  # bytes of chance in an identifier
 _POOL = 256  # identifiers' worth of randomness taken from the system at once
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}  # the first digit of the fourth group
 
 
 class _Randomness:
-    """Random bytes of the system, in portions: each call to it lets other threads in, which costs more than it does.
+    """The random ends of identifiers, many at once: each call to the system lets other threads in, which costs more.
 
-    Safe between threads; a forked process starts with none.
+    Safe between threads without a lock, since taking from a list is one step; a forked process starts with none.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        self._lock = threading.Lock()
-        self._portions: Iterator[bytes] = iter(())
+        self._ends: list[str] = []
 
-    def portion(self) -> bytes:
-        with self._lock:
-            found = next(self._portions, None)
-            if found is None:
-                fresh = os.urandom(_SIZE * _POOL)
-                self._portions = (fresh[at : at + _SIZE] for at in range(0, len(fresh), _SIZE))
-                found = next(self._portions)
-            return found
+    def end(self) -> str:
+        try:
+            return self._ends.pop()
+        except IndexError:
+            *others, one = map(_end, _cut(os.urandom(_SIZE * _POOL).hex()))
+            self._ends += others
+            return one
+
+
+def _cut(digits: str) -> Iterator[str]:
+    return (digits[at : at + 2 * _SIZE] for at in range(0, len(digits), 2 * _SIZE))
+
+
+def _end(digits: str) -> str:
+    """Return the last three groups of a UUID of version 7."""
+    return f"7{digits[1:4]}-{_VARIANT[digits[4]]}{digits[5:8]}-{digits[8:]}"
 
 
 _randomness = _Randomness()
@@ -79,9 +87,5 @@ def new_id(prefix: str = "") -> str:
 
     It begins with the machine's time: what is made one after the other lies side by side in an index.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    bits = bytearray(milliseconds.to_bytes(6, "big") + _randomness.portion())
-    bits[6] = bits[6] & 0x0F | 0x70
-    bits[8] = bits[8] & 0x3F | 0x80
-    text = bits.hex()
-    return f"{prefix}{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time_of_it = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{prefix}{time_of_it[:8]}-{time_of_it[8:]}-{_randomness.end()}"

@@ -6,7 +6,7 @@ From the facts as they were written down, and the accounts as they were then. No
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -17,9 +17,12 @@ from simulator import masking
 from simulator.contract import credentials
 from simulator.contract.account import Account, Received
 from simulator.contract.model import Contract
+from simulator.routing.decision import Asked, Check
 
 LONGEST_BODY = 16 * 1024  # characters that are kept of one body
 LONGEST_TEXT = 2048  # bytes that are kept of a URL; beyond, a flood of them would push out everything else
+CHECK, ASKED = (tuple(each.name for each in fields(kind)) for kind in (Check, Asked))
+"""What stands in each row of the facts `checks` and `asked`, in this order."""
 
 
 class Retelling:
@@ -45,6 +48,8 @@ class Retelling:
         size = len(received.body)
         evidence = self._evidence(received, datetime.fromisoformat(document["at"]), found)
         answered = document.pop("answered")
+        for name, columns in (("checks", CHECK), ("asked", ASKED)):
+            document[name] = [dict(zip(columns, row, strict=True)) for row in document[name]]
         document |= {"row": self._rows[document["row_id"]], "began": document.pop("began")}
         if found:
             received = _clean(received, found)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from simulator.routing.agreed import Group
 from simulator.routing.agreed import Test as Comparison
-from simulator.routing.conditions import OPERATORS, checks, describe, failing, holds, validate
+from simulator.routing.conditions import OPERATORS, checks, failing, holds, validate
 from simulator.routing.decision import Reason
+from simulator.routing.telling import describe
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from simulator.contract.duty import Severity
 from simulator.routing.agreed import Buyer, Terms
+from simulator.routing.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Received:
     """One request as it came in. Header names are lower-case; `body` is at most what the web layer allows."""
 
@@ -68,9 +69,9 @@ class Source:
     siblings: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
-    """One tenant's account with one platform.
+    """One tenant's account with one platform. It has no slots, so that what follows from it is worked out once.
 
     `readings` is the vendor's own model, `words` the same as lower-case words for the table. `secret` signs
     what the platform hands out. `doors` are the other names that callers are found by: a token where no path names

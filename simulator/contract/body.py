@@ -15,6 +15,7 @@ import orjson
 from simulator.contract.account import Received
 from simulator.contract.model import BodyType
 from simulator.routing.decision import Reason
+from simulator.routing.values import value
 
 MAX_FIELDS = 1000  # of a form; more is an attack or a mistake
 MAX_DEPTH = 64  # of nested JSON; what is checked, stored and sent on has limits of its own further up
@@ -28,7 +29,7 @@ class Unreadable:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fields:
     """What was sent. `as_text` tells that every value is a string because the encoding knows no other type."""
 
@@ -74,7 +75,10 @@ def fields_of(received: Received, allowed: AbstractSet[BodyType]) -> Fields | Un
 
 
 def _body_type(headers: Mapping[str, str]) -> BodyType | None:
-    media_type, _, parameters = headers.get("content-type", "").partition(";")
+    content_type = headers.get("content-type", "")
+    if content_type == BodyType.JSON:  # as most say it
+        return BodyType.JSON
+    media_type, _, parameters = content_type.partition(";")
     media_type = media_type.strip().lower()
     if media_type == BodyType.FORM.value:
         return BodyType.FORM
@@ -90,27 +94,26 @@ def _json(body: bytes) -> Fields | Unreadable:
         return Unreadable(Reason.MALFORMED_BODY, f"The body is not valid JSON: {error}")
     if not isinstance(values, dict):
         return Unreadable(Reason.MALFORMED_BODY, "The body must be a JSON object")
-    if _is_too_deep(body, values):
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > MAX_DEPTH and _is_too_deep(values):
         return Unreadable(Reason.MALFORMED_BODY, f"The body nests deeper than {MAX_DEPTH} levels")
     try:
         # orjson keeps the last of two equal keys in silence; which one was meant, nobody can know.
-        if _may_repeat_keys(body, values):
+        if _may_repeat_keys(body, values, brackets):
             _without_repeats.decode(body.decode())
     except _RepeatedKeyError as error:
         return Unreadable(Reason.MALFORMED_BODY, f"The key {str(error)[:100]!r} stands twice in one object")
     return _without_nul(body, values)
 
 
-def _may_repeat_keys(body: bytes, values: dict[str, Any]) -> bool:
+def _may_repeat_keys(body: bytes, values: dict[str, Any], brackets: int) -> bool:
     """Say no where it is certain at a glance: every key has a colon of its own, so that there are none to spare."""
-    if any(isinstance(value, dict | list) for value in values.values()):
+    if brackets > 1 and any(isinstance(value, dict | list) for value in values.values()):
         return True
     return body.count(b":") > len(values) and len(_END_OF_KEY.findall(body)) > len(values)
 
 
-def _is_too_deep(body: bytes, values: Any) -> bool:
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
+def _is_too_deep(values: Any) -> bool:
     level = [values]
     for _ in range(MAX_DEPTH):
         level = [inner for item in level for inner in _inside(item) if isinstance(inner, dict | list)]

@@ -16,6 +16,7 @@ from simulator.contract.account import Account, Limit, Received, Source
 from simulator.contract.duty import Duties
 from simulator.routing.agreed import Buyer, FieldType, Terms
 from simulator.routing.decision import Bid, Decision, Lead, Listing, Postback, Reason
+from simulator.routing.values import value
 
 ANY_OPERATION = "*"  # rows of no operation, such as the answer to an unknown path
 
@@ -138,7 +139,7 @@ def words(readings: Readings) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rendered:
     """An answer as the vendor words it, before it becomes bytes."""
 
@@ -197,7 +198,7 @@ class BuyerWire(Protocol):
     def read_post(self, buyer: Buyer, status: int, body: bytes) -> SaleAnswer: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Redeemed:
     """What a signed ping token says: its own id, the buyer it promised and the price, if that binds."""
 
@@ -223,7 +224,7 @@ class WebhookWire(Protocol):
     def headers(self, readings: Any, secret: str, body: bytes, event_id: str, at: datetime) -> dict[str, str]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivered:
     """A sold lead as a webhook reports it. `price` is US dollars."""
 

@@ -14,14 +14,6 @@ from simulator.routing.fields import text_of, us_digits
 
 def lifted(values: Mapping[str, Any], *, phone: str) -> Lead:
     """Return the lead with phone, e-mail, state and ZIP in one spelling; `phone` names the phone's field."""
-    return Lead(
-        values=values,
-        phone=us_digits(_text(values, phone)),
-        email=_text(values, "email").lower(),
-        state=_text(values, "state").upper(),
-        zip_code=_text(values, "zip_code")[:5],
-    )
-
-
-def _text(values: Mapping[str, Any], name: str) -> str:
-    return text_of(values.get(name)).strip()
+    found = [values.get(name) for name in (phone, "email", "state", "zip_code")]
+    number, email, state, zip_code = [(value if isinstance(value, str) else text_of(value)).strip() for value in found]
+    return Lead(values, us_digits(number), email.lower(), state.upper(), zip_code[:5])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from simulator.buyers import BuyerCalls
@@ -19,19 +18,20 @@ from simulator.exchange.ingest import IngestJourneys
 from simulator.exchange.lookup import LookupJourney
 from simulator.exchange.ping_post import PingPostJourneys
 from simulator.exchange.postbacks import EventJourney
-from simulator.exchange.reception import Reception, allowed_methods
+from simulator.exchange.reception import Reception, allowances
 from simulator.exchange.sale import Sales
 from simulator.exchange.update import UpdateJourneys
 from simulator.exchange.wishes import Wish, Wishes
 from simulator.limits import Limiter
 from simulator.routing.decision import Decision, FieldError, Reason
+from simulator.routing.values import value
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.triggers.readings import under
 from simulator.wire.faults import Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """A decision in the vendor's words, and whose it is.
 
@@ -98,7 +98,7 @@ class Exchange:
         now = tenant.clock.now()
         wish = self._wishes.of(contract, operation, received, tenant, source, now)
         if wish.script is not None and scripted.is_refusal(wish.script):
-            allow = allowed_methods(operation, tenant.accounts[contract.platform])
+            allow = allowances(operation, tenant.accounts[contract.platform]).methods
             decision = scripted.refusal(wish.script, operation, allow)
         else:
             call = self.reception.receive(contract, operation, received, tenant, source, now)

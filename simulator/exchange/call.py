@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +10,11 @@ from simulator.contract.account import Account, Source
 from simulator.contract.model import Contract, Operation
 from simulator.routing.agreed import Terms
 from simulator.routing.decision import Lead
+from simulator.routing.values import value
 from simulator.tenants import Tenant
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """A request that was admitted and understood. `origin` is where the caller reached us, as a URL; "" if unknown."""
 

@@ -20,18 +20,18 @@ class Gates:
 
     def pass_through(self, call: Call) -> Decision | tuple[Check, ...]:
         """Try every rule of the source or campaign; return the refusal, or the checks that were passed."""
-        return _outcome((*rules.refusals(call.terms, call.lead, call.now), *self._caps(call)))
+        checks = rules.refusals(call.terms, call.lead, call.now)
+        claims = source_claims(call)
+        return _outcome((*checks, self._caps(call, claims)) if claims else checks)
 
     def pass_rules(self, call: Call) -> Decision | tuple[Check, ...]:
         """Do the same without the caps, for a journey that learns of a full cap when it claims a share."""
         return _outcome(rules.refusals(call.terms, call.lead, call.now))
 
-    def _caps(self, call: Call) -> Iterable[Check]:
-        claims = source_claims(call)
-        if claims:
-            full = caps.full(claims, self._usage(call, claims))
-            detail = f"{full.label} used up" if full else "room left"
-            yield Check("caps", full is None, detail, Reason.CAP_REACHED if full else None)
+    def _caps(self, call: Call, claims: tuple[CapClaim, ...]) -> Check:
+        full = caps.full(claims, self._usage(call, claims))
+        detail = f"{full.label} used up" if full else "room left"
+        return Check("caps", full is None, detail, Reason.CAP_REACHED if full else None)
 
     def _usage(self, call: Call, claims: Iterable[CapClaim]) -> dict[tuple[str, str], int]:
         return dict(self._store.usage(call.tenant.id, [(claim.scope, claim.period) for claim in claims]))
@@ -72,13 +72,13 @@ def person_scope(call: Call) -> str:
 
 def source_claims(call: Call) -> tuple[CapClaim, ...]:
     terms = call.terms
-    if not terms.counts_caps:
+    if not (terms.counts_caps and terms.caps):
         return ()
     prefix = f"{terms.platform}:source:{terms.source_id}:{terms.campaign_id}"
     return caps.claims(prefix, terms.caps, call.now, terms.timezone, Decimal(0))
 
 
 def buyer_claims(call: Call, buyer: Buyer, price: Decimal) -> tuple[CapClaim, ...]:
-    if not call.terms.counts_caps:
+    if not (call.terms.counts_caps and buyer.caps):
         return ()
     return caps.claims(f"{call.terms.platform}:buyer:{buyer.id}", buyer.caps, call.now, call.terms.timezone, price)

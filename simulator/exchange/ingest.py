@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from simulator.contract.model import PingTokens, Redeemed
@@ -14,12 +14,13 @@ from simulator.exchange.records import delivery, lead_record
 from simulator.routing import duplicates, rules
 from simulator.routing.agreed import Buyer, Distribution
 from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
+from simulator.routing.values import once, value
 from simulator.store import Booking, Original, Store, Transaction
 
 _UNFORESEEN = frozenset({Distribution.ROUND_ROBIN, Distribution.WEIGHTED})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Ground:
     """What was found out before the transaction."""
 
@@ -30,7 +31,7 @@ class _Ground:
     lead_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Choice:
     """Who has the lead, at what price, and what it took of caps and turns to get there."""
 
@@ -65,9 +66,9 @@ class IngestJourneys:
             ping_token=_tokens(call).issue(call.account, call.terms, ranked[0], call.now, new_id()),
             campaign_id=call.terms.campaign_id,
             price=ranked[0].price,
-            bids=tuple(Bid(buyer.id, buyer.price) for buyer in ranked),
+            bids=tuple(map(_bid, ranked)),
             checks=passed,
-            asked=(*asked, *(Asked(buyer.id, "available", amount=buyer.price) for buyer in ranked)),
+            asked=(*asked, *map(_available, ranked)),
         )
 
     def ingest(self, call: Call) -> Decision:
@@ -137,7 +138,7 @@ class IngestJourneys:
         if choice.buyer is None:
             tx.give_back(call.tenant.id, claims)
             return choice
-        return replace(choice, claims=(*claims, *choice.claims))
+        return replace(choice, claims=(*claims, *choice.claims)) if claims else choice
 
     def _choose(self, call: Call, ground: _Ground, tx: Transaction, original: Original | None) -> _Choice:
         """Offer the lead to each buyer in order; the first whose caps have room has it."""
@@ -166,10 +167,20 @@ class IngestJourneys:
         return _ranked(call, ground, turn, call.tenant.dice.roll())
 
 
+@once
+def _bid(buyer: Buyer) -> Bid:
+    return Bid(buyer.id, buyer.price)
+
+
+@once
+def _available(buyer: Buyer) -> Asked:
+    return Asked(buyer.id, "available", amount=buyer.price)
+
+
 def _ranked(call: Call, ground: _Ground, turn: int, dice: float) -> Sequence[Buyer]:
     first = _chosen_beforehand(call, ground)
     ranked = rules.order(call.terms, ground.buyers, turn=turn, dice=dice)
-    return sorted(ranked, key=lambda buyer: buyer.id not in first)
+    return sorted(ranked, key=lambda buyer: buyer.id != first) if first else ranked
 
 
 def _likely_buyer(call: Call, ground: _Ground) -> str:
@@ -206,11 +217,12 @@ def _routes_duplicates(call: Call) -> bool:
     return rule is not None and rule.route_to_original
 
 
-def _chosen_beforehand(call: Call, ground: _Ground) -> frozenset[str]:
-    """Buyers that go first whatever the distribution: the one the ping was promised to, or that was named (C4)."""
+def _chosen_beforehand(call: Call, ground: _Ground) -> str:
+    """Who goes first whatever the distribution: the buyer that was named (C4), or that the ping was promised to."""
     named = call.values.get(call.terms.chosen_buyer_field) if call.terms.chosen_buyer_field else None
-    promised = ground.ping.buyer_id if ground.ping else ""
-    return frozenset({str(named)} if named else {promised} - {""})
+    if named:
+        return str(named)
+    return ground.ping.buyer_id if ground.ping else ""
 
 
 def _price(buyer: Buyer, ping: Redeemed | None) -> Decimal:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.contract import body
 from simulator.contract.account import Account, Received, Source
@@ -19,6 +19,7 @@ from simulator.limits import Limiter, LimiterUnavailableError, retry_after
 from simulator.routing import fields
 from simulator.routing.agreed import Field, FieldType, Terms
 from simulator.routing.decision import Decision, FieldError, Reason
+from simulator.routing.values import once
 from simulator.tenants import Tenant
 
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
@@ -44,7 +45,7 @@ class Reception:
     ) -> Call | Decision:
         """Check method, credential, rate limit, body and fields, in this order."""
         account = tenant.accounts[contract.platform]
-        allowed = allowed_methods(operation, account)
+        allowed, bodies = allowances(operation, account)
         if received.method not in allowed:
             detail = f"Use {' or '.join(allowed)}, not {received.method[:20]}"
             return Decision(Reason.WRONG_METHOD, detail, allow=allowed)
@@ -53,7 +54,7 @@ class Reception:
         assert source is not None  # admit refuses a caller that nobody knows
         if refusal := self._over_limit(tenant, contract, operation, source):
             return refusal
-        found = body.fields_of(received, _allowed_bodies(operation, account))
+        found = body.fields_of(received, bodies)
         if isinstance(found, body.Unreadable):
             return Decision(found.reason, found.detail, errors=(FieldError("body", "invalid_format", found.detail),))
         if named := _named(operation, received):
@@ -150,12 +151,28 @@ def _origin(received: Received) -> str:
     return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
-def allowed_methods(operation: Operation, account: Account) -> tuple[str, ...]:
-    return tuple(name for name, reading in operation.methods.items() if in_force(reading, account.words))
+class Allowances(NamedTuple):
+    """What the readings in force let an operation take."""
+
+    methods: tuple[str, ...]
+    bodies: frozenset[BodyType]
 
 
-def _allowed_bodies(operation: Operation, account: Account) -> frozenset[BodyType]:
-    return frozenset(kind for kind, reading in operation.bodies.items() if in_force(reading, account.words))
+@once
+def _known_allowances(_: Account) -> dict[str, Allowances]:
+    return {}
+
+
+def allowances(operation: Operation, account: Account) -> Allowances:
+    known = _known_allowances(account)
+    found = known.get(operation.name)
+    if found is None:
+        words = account.words
+        found = known[operation.name] = Allowances(
+            tuple(name for name, reading in operation.methods.items() if in_force(reading, words)),
+            frozenset(kind for kind, reading in operation.bodies.items() if in_force(reading, words)),
+        )
+    return found
 
 
 def typed(contract: Contract, operation: Operation, terms: Terms) -> Iterator[Field]:
@@ -177,12 +194,16 @@ def prepared(typed_fields: Iterable[Field], found: body.Fields) -> dict[str, Any
 
 
 def transformed(terms: Terms, values: dict[str, Any]) -> dict[str, Any]:
-    changes = {
-        item.name: fields.transformed(item, values[item.name])
-        for item in terms.fields
-        if item.transform and item.name in values
-    }
-    return {**values, **changes}
+    """Change the values that have a transform, in place."""
+    for item in _changing(terms):
+        if item.name in values:
+            values[item.name] = fields.transformed(item, values[item.name])
+    return values
+
+
+@once
+def _changing(terms: Terms) -> tuple[Field, ...]:
+    return tuple(item for item in terms.fields if item.transform)
 
 
 def _invalid(errors: tuple[FieldError, ...], *, unaccepted: bool) -> Decision:

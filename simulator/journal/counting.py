@@ -24,15 +24,13 @@ class Counters:
 
     def add(self, label: Label) -> None:
         source = label.source
-        if source and not self._knows(label.platform, source):
+        if source and (label.platform, source) not in self._sources and not self._has_room(label.platform, source):
             self.folded += 1
             source = OTHER
         key = (label.platform, label.operation, label.row, label.http, source)
         self._counts[key] = self._counts.get(key, 0) + 1
 
-    def _knows(self, platform: str, source: str) -> bool:
-        if (platform, source) in self._sources:
-            return True
+    def _has_room(self, platform: str, source: str) -> bool:
         if len(self._sources) >= self._most_sources:
             return False
         self._sources.add((platform, source))

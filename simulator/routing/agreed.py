@@ -1,4 +1,7 @@
-"""What was agreed with a source, a campaign and its buyers. No rule and no vendor's own name lives here."""
+"""What was agreed with a source, a campaign and its buyers. No rule and no vendor's own name lives here.
+
+Classes without slots are those of which rules work something out once (`values.once`).
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ class Field:
     transform: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Test:
     """One comparison of one field. `name` is what a refusal calls it."""
 
@@ -67,7 +70,7 @@ class Test:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Group:
     """Tests and groups that must all hold, or of which any one must."""
 
@@ -94,7 +97,7 @@ class Cap:
     money: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Suppression:
     """People whom a source or campaign does not want.
 
@@ -143,7 +146,7 @@ class Webhook:
     secret: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Buyer:
     """Somebody who may get the lead. Amounts are US dollars."""
 
@@ -186,7 +189,7 @@ class Offer:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Terms:
     """Everything that decides about a lead of one source (or supplier) for one campaign.
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.routing.agreed import Group, Test
 from simulator.routing.decision import Check, Reason
 from simulator.routing.fields import text_of
+from simulator.routing.telling import describe, fields_of, is_empty, sent
+from simulator.routing.values import once
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _NUMERIC = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].{1,40})?", re.IGNORECASE)
 _DAYS_AGO = re.compile(r"([0-9]{1,6}) days? ago")
-_LONGEST_SHOWN = 80
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
 # --- how two values compare -------------------------------------------------------------------------------
@@ -207,6 +204,11 @@ def _operator(name: str) -> Operator | None:
     return OPERATORS.get(name) or OPERATORS.get(" ".join(name.upper().split()))
 
 
+@once
+def _operator_of(test: Test) -> Operator | None:
+    return _operator(test.operator)
+
+
 def validate(test: Test) -> str | None:
     """Say why a test can't work, or None."""
     operator = _operator(test.operator)
@@ -224,11 +226,11 @@ def validate(test: Test) -> str | None:
 def _holds(member: Test | Group, values: Mapping[str, Any], now: datetime) -> bool:
     if isinstance(member, Group):
         return holds(member, values, now)
-    operator = _operator(member.operator)
+    operator = _operator_of(member)
     if operator is None:
         return False
     actual = values.get(member.field)
-    return operator.when_absent if _is_empty(actual) else operator.compare(actual, member.value, now)
+    return operator.when_absent if is_empty(actual) else operator.compare(actual, member.value, now)
 
 
 def holds(group: Group, values: Mapping[str, Any], now: datetime) -> bool:
@@ -244,8 +246,7 @@ def holds(group: Group, values: Mapping[str, Any], now: datetime) -> bool:
 
 def checks(group: Group, values: Mapping[str, Any], now: datetime) -> tuple[Check, ...]:
     """Try every top-level member. A group of which any one member must hold is one rule, and one check."""
-    tried = (group,) if group.any_of and group.members else group.members
-    return tuple(_check(member, values, now) for member in tried)
+    return tuple([_check(one, values, now) for one in _trials(group)])
 
 
 def failing(group: Group, values: Mapping[str, Any], now: datetime) -> tuple[Check, ...]:
@@ -253,41 +254,26 @@ def failing(group: Group, values: Mapping[str, Any], now: datetime) -> tuple[Che
     return tuple(check for check in checks(group, values, now) if not check.passed)
 
 
-def _check(member: Test | Group, values: Mapping[str, Any], now: datetime) -> Check:
-    passed = _holds(member, values, now)
-    sent = " and ".join(_sent(name, values) for name in dict.fromkeys(_fields(member)))
-    detail = f"{sent}; the filter asks for {describe(member)}."
-    return Check(member.name or describe(member), passed, detail, None if passed else Reason.FILTERED)
+class _Trial(NamedTuple):
+    """One check that is made of a group, and all of its words that do not depend on the lead."""
+
+    member: Test | Group
+    rule: str
+    fields: tuple[str, ...]
+    asks: str
 
 
-# --- in words -----------------------------------------------------------------------------------------------
+@once
+def _trials(group: Group) -> tuple[_Trial, ...]:
+    tried = (group,) if group.any_of and group.members else group.members
+    return tuple(
+        _Trial(each, each.name or describe(each), tuple(dict.fromkeys(fields_of(each))), describe(each))
+        for each in tried
+    )
 
 
-def describe(member: Test | Group) -> str:
-    """Render a test as `state IN [CA, TX]`, a group as `(a AND b)`."""
-    if isinstance(member, Group):
-        joint = " OR " if member.any_of else " AND "
-        return f"({joint.join(describe(one) for one in member.members)})"
-    shown = "" if member.value is None else f" {_shown(member.value)}"
-    return f"{member.field} {' '.join(member.operator.upper().split())}{shown}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        text = f"[{', '.join(text_of(one) for one in value)}]"
-    else:
-        text = "an object" if isinstance(value, dict) else text_of(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
-
-
-def _sent(name: str, values: Mapping[str, Any]) -> str:
-    value = values.get(name)
-    return f"{name} was not sent" if _is_empty(value) else f"{name} is {_shown(value)}"
-
-
-def _fields(member: Test | Group) -> Iterator[str]:
-    if isinstance(member, Test):
-        yield member.field
-        return
-    for one in member.members:
-        yield from _fields(one)
+def _check(trial: _Trial, values: Mapping[str, Any], now: datetime) -> Check:
+    passed = _holds(trial.member, values, now)
+    said = " and ".join([sent(name, values) for name in trial.fields])
+    detail = f"{said}; the filter asks for {trial.asks}."
+    return Check(trial.rule, passed, detail, None if passed else Reason.FILTERED)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from simulator.routing.agreed import Offer
+from simulator.routing.values import value
 
 
 class Reason(StrEnum):
@@ -79,7 +80,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CapClaim:
     """A share of one cap in one period, taken in the store by one conditional statement."""
 
@@ -90,7 +91,7 @@ class CapClaim:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Lead:
     """What a source sent, after transforms.
 
@@ -106,7 +107,7 @@ class Lead:
     zip_code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Bid:
     """What a buyer would pay, in US dollars. `ping_id` is the buyer's own name for the offer."""
 
@@ -116,7 +117,7 @@ class Bid:
     tcpa: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Asked:
     """One buyer that was considered or asked. `outcome` is one word, `why` the sentence behind it."""
 
@@ -127,7 +128,7 @@ class Asked:
     latency_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Check:
     """One rule that was tried. `reason` is set when it turned the lead away."""
 
@@ -196,7 +197,7 @@ class Postback:
     revenue: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """How an exchange ended, and why. The contract's row for (operation, reason) words it.
 

@@ -28,7 +28,7 @@ def normalised(field: str, value: Any) -> str:
 def known_by(field: str, lead: Lead) -> str:
     """Return the lead's own value of a field, normalised; "" if it has none."""
     if field in PHONE_FIELDS:
-        return normalised(field, lead.phone)
+        return us_digits(lead.phone)
     return normalised(field, lead.email if field == "email" else lead.values.get(field))
 
 
@@ -37,8 +37,8 @@ def keys(rule: DuplicateRule, lead: Lead) -> tuple[str, ...]:
 
     Any one key in common makes two leads duplicates (fields match independently: Lead Distro's blog).
     """
-    found = ((_key_name(field), known_by(field, lead)) for field in rule.fields)
-    return tuple(dict.fromkeys(f"{name}:{_short(value)}" for name, value in found if value))
+    found = [(_key_name(field), known_by(field, lead)) for field in rule.fields]
+    return tuple(dict.fromkeys([f"{name}:{_short(value)}" for name, value in found if value]))
 
 
 def _key_name(field: str) -> str:

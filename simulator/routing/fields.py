@@ -26,6 +26,8 @@ def text_of(value: Any) -> str:
     """Return a scalar as people would write it (`true`, `5`, `2.5`); lists, objects and null have no text."""
     if isinstance(value, str):
         return value
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -37,11 +39,16 @@ def text_of(value: Any) -> str:
 
 def is_blank(value: Any) -> bool:
     """Whether a value counts as not sent: null, or nothing but white space."""
-    return value is None or (isinstance(value, str) and not value.strip())
+    return not value.strip() if isinstance(value, str) else value is None
 
 
 def without_blanks(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if not is_blank(value)}
+    # `is_blank`, without a call for each value: most of them are texts.
+    return {
+        name: value
+        for name, value in values.items()
+        if (value.strip() if isinstance(value, str) else value is not None)
+    }
 
 
 def us_digits(text: str) -> str:
@@ -49,12 +56,15 @@ def us_digits(text: str) -> str:
 
     Neither vendor documents how it compares phone numbers: this normalisation is the sandbox's own.
     """
+    if len(text) == 10 and text.isascii() and text.isdigit():  # what `Lead.phone` holds already, mostly
+        return text
     digits = _digits(text)
     return digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
 
 
 def _digits(text: str) -> str:
-    return _NO_DIGIT.sub("", text)
+    bare = text.removeprefix("+")  # mostly there is nothing else to take away
+    return bare if bare.isascii() and bare.isdigit() else _NO_DIGIT.sub("", text)
 
 
 def iso_day(text: str) -> date | None:
@@ -104,8 +114,10 @@ def _phone_e164(value: Any) -> Any:
     if not _PHONE.fullmatch(text):
         return value
     if text.startswith("+"):
-        return f"+{_digits(text)}" if 7 <= len(_digits(text)) <= 15 else value
-    return f"+1{us_digits(text)}" if len(us_digits(text)) == 10 else value
+        digits = _digits(text)
+        return f"+{digits}" if 7 <= len(digits) <= 15 else value
+    digits = us_digits(text)
+    return f"+1{digits}" if len(digits) == 10 else value
 
 
 def _phone_digits(value: Any) -> Any:

@@ -12,6 +12,7 @@ from simulator.routing.agreed import Buyer, Distribution, Suppression, Terms
 from simulator.routing.decision import Asked, Check, Lead, Reason
 from simulator.routing.schedule import is_open, local
 from simulator.routing.suppression import buyer_suppresses, hit
+from simulator.routing.values import once
 
 PASSED_OVER = "passed over"
 SUPPRESSED = "suppressed"
@@ -24,24 +25,31 @@ def refusals(terms: Terms, lead: Lead, now: datetime) -> tuple[Check, ...]:
 
     States and ZIP codes must both match where both are set (ours: the documentation only lists the two).
     """
-    found = [*_hours(terms, now), *_area(terms, lead), *_filters(terms, lead, now)]
-    return (*found, *(_suppression(one, lead, now) for one in terms.suppressions))
+    found = [_hours(terms, now)] if terms.windows else []
+    if terms.states or terms.zip_codes:
+        found += _area(terms, lead)
+    if terms.filters.members:
+        found += _filters(terms, lead, now)
+    found += [_suppression(one, lead, now) for one in terms.suppressions]
+    return tuple(found)
 
 
 def refused(checks: Iterable[Check]) -> Check | None:
     """Return the first check that turned the lead away."""
-    return next((check for check in checks if not check.passed), None)
+    for check in checks:
+        if not check.passed:
+            return check
+    return None
 
 
 def _check(rule: str, passed: bool, detail: str, reason: Reason) -> Check:
     return Check(rule, passed, detail, None if passed else reason)
 
 
-def _hours(terms: Terms, now: datetime) -> Iterator[Check]:
-    if terms.windows:
-        is_now = is_open(terms.windows, now, terms.timezone)
-        detail = f"{_clock(terms, now)} is {'inside' if is_now else 'outside'} the opening hours."
-        yield _check("opening hours", is_now, detail, Reason.OUTSIDE_HOURS)
+def _hours(terms: Terms, now: datetime) -> Check:
+    is_now = is_open(terms.windows, now, terms.timezone)
+    detail = f"{_clock(terms, now)} is {'inside' if is_now else 'outside'} the opening hours."
+    return _check("opening hours", is_now, detail, Reason.OUTSIDE_HOURS)
 
 
 def _clock(terms: Terms, now: datetime) -> str:
@@ -75,20 +83,25 @@ def _listed(values: frozenset[str], most: int = 12) -> str:
     return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
 
 
-def _filters(terms: Terms, lead: Lead, now: datetime) -> Iterator[Check]:
-    if not terms.filters.members:
-        return
+def _filters(terms: Terms, lead: Lead, now: datetime) -> tuple[Check, ...]:
     if not is_open(terms.filter_windows, now, terms.timezone):
-        yield Check("filter schedule", True, f"At {_clock(terms, now)} no filters are in force.")
-        return
-    yield from conditions.checks(terms.filters, lead.values, local(now, terms.timezone))
+        return (Check("filter schedule", True, f"At {_clock(terms, now)} no filters are in force."),)
+    return conditions.checks(terms.filters, lead.values, local(now, terms.timezone))
 
 
 def _suppression(suppression: Suppression, lead: Lead, now: datetime) -> Check:
-    listed = hit(suppression, lead, now)
-    rule = suppression.name or f"suppression by {suppression.field}"
-    detail = f"The {suppression.field} is {'' if listed else 'not '}on the suppression list."
-    return _check(rule, not listed, detail, Reason.SUPPRESSED)
+    on_it, not_on_it = _suppression_checks(suppression)
+    return on_it if hit(suppression, lead, now) else not_on_it
+
+
+@once
+def _suppression_checks(suppression: Suppression) -> tuple[Check, Check]:
+    """Return the check of somebody who is on the list, and of somebody who is not: both say nothing of the lead."""
+    rule, field = suppression.name or f"suppression by {suppression.field}", suppression.field
+    return (
+        Check(rule, False, f"The {field} is on the suppression list.", Reason.SUPPRESSED),
+        Check(rule, True, f"The {field} is not on the suppression list."),
+    )
 
 
 # --- which buyers may have it? ------------------------------------------------------------------------------
@@ -103,15 +116,21 @@ def eligible(
     whose own list names the person and whom nothing but a cap would otherwise keep out; else `passed over`.
     """
     verdicts = [(buyer, _passed_over(buyer, terms, lead, now, full)) for buyer in terms.buyers]
-    may = tuple(buyer for buyer, asked in verdicts if asked is None)
-    return may, tuple(asked for _, asked in verdicts if asked is not None)
+    asked = tuple([asked for _, asked in verdicts if asked is not None])
+    if not asked:
+        return terms.buyers, ()
+    return tuple([buyer for buyer, asked in verdicts if asked is None]), asked
 
 
 def _passed_over(buyer: Buyer, terms: Terms, lead: Lead, now: datetime, full: Mapping[str, str]) -> Asked | None:
-    why = _out_of_reach(buyer, lead) or _not_wanted(buyer, terms, lead, now)
+    why = ""
+    if buyer.states or buyer.zip_codes:
+        why = _out_of_reach(buyer, lead)
+    if not why and (buyer.filters.members or buyer.windows):
+        why = _not_wanted(buyer, terms, lead, now)
     if why:
         return Asked(buyer.id, PASSED_OVER, why)
-    if buyer_suppresses(buyer, lead):
+    if buyer.suppressed and buyer_suppresses(buyer, lead):
         return Asked(buyer.id, SUPPRESSED, "on the buyer's suppression list")
     return Asked(buyer.id, PASSED_OVER, f"cap full: {full[buyer.id]}") if buyer.id in full else None
 
@@ -154,16 +173,29 @@ def order(terms: Terms, buyers: Iterable[Buyer], *, turn: int, dice: float) -> t
 
     `turn` counts the leads that the campaign has distributed, from 0; `dice` is in [0, 1).
     """
-    by_id = sorted(buyers, key=lambda buyer: buyer.id)
     match terms.distribution:
-        case Distribution.WATERFALL:
-            return tuple(sorted(by_id, key=lambda buyer: buyer.priority))
         case Distribution.ROUND_ROBIN:
-            return _round_robin(sorted(buyer.id for buyer in terms.buyers), by_id, turn)
+            return _round_robin(sorted(buyer.id for buyer in terms.buyers), _by_id(buyers), turn)
         case Distribution.WEIGHTED:
-            return _weighted(by_id, dice)
+            return _weighted(_by_id(buyers), dice)
         case _:
-            return tuple(sorted(by_id, key=lambda buyer: buyer.price.copy_negate()))
+            # Neither turns nor chance: all of the buyers together always stand in one order.
+            return _all_ranked(terms) if buyers is terms.buyers else _ranked(terms, buyers)
+
+
+@once
+def _all_ranked(terms: Terms) -> tuple[Buyer, ...]:
+    return _ranked(terms, terms.buyers)
+
+
+def _ranked(terms: Terms, buyers: Iterable[Buyer]) -> tuple[Buyer, ...]:
+    if terms.distribution is Distribution.WATERFALL:
+        return tuple(sorted(_by_id(buyers), key=lambda buyer: buyer.priority))
+    return tuple(sorted(_by_id(buyers), key=lambda buyer: buyer.price.copy_negate()))
+
+
+def _by_id(buyers: Iterable[Buyer]) -> list[Buyer]:
+    return sorted(buyers, key=lambda buyer: buyer.id)
 
 
 def _round_robin(everyone: list[str], by_id: list[Buyer], turn: int) -> tuple[Buyer, ...]:

@@ -20,8 +20,11 @@ _COLUMNS = ("phone", "email")
 
 def md5_of(field: str, value: Any) -> str:
     """Return the lower-case MD5 under which a value of this field is listed (see `duplicates.normalised`)."""
-    text = normalised(field, value).encode("utf-8", "surrogatepass")
-    return hashlib.md5(text, usedforsecurity=False).hexdigest()
+    return _md5(normalised(field, value))
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def hit(suppression: Suppression, lead: Lead, now: datetime) -> bool:
@@ -30,7 +33,7 @@ def hit(suppression: Suppression, lead: Lead, now: datetime) -> bool:
     `days` = 90 means accepted again after 90 days, 0 means never (Pingtree, Database-Source-Suppression).
     """
     value = known_by(suppression.field, lead)
-    listed = suppression.entries.get(md5_of(suppression.field, value)) if value else None
+    listed = suppression.entries.get(_md5(value)) if value else None
     if listed is None or listed > now:
         return False
     return suppression.days == 0 or (now - listed) // timedelta(days=1) < suppression.days
@@ -41,7 +44,7 @@ def buyer_suppresses(buyer: Buyer, lead: Lead) -> bool:
     if not buyer.suppressed:
         return False
     known = ((field, known_by(field, lead)) for field in _COLUMNS)
-    return any(value and md5_of(field, value) in buyer.suppressed for field, value in known)
+    return any(value and _md5(value) in buyer.suppressed for field, value in known)
 
 
 def read_csv(text: str) -> frozenset[str]:

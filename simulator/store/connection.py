@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy
@@ -15,12 +16,19 @@ Upsert = Callable[[Table], Any]
 """The dialect's `insert`: both have `on_conflict_do_update` with the same meaning, and no common type."""
 
 _UPSERTS: dict[str, Upsert] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_POSITIONAL: dict[str, Dialect] = {"sqlite": sqlite.dialect(paramstyle="qmark")}
+"""SQLite's driver looks a name up for each parameter, so that it is given them by place: 1 % of an ingest."""
 _BEGIN = {"sqlite": "BEGIN IMMEDIATE"}  # the write lock now, so that no later statement can find it taken
 
 
+Parameters = dict[str, Any]
+
+
 class Compiled(NamedTuple):
+    """A statement for one dialect. `arguments` makes what the driver takes of the parameters by name."""
+
     sql: str
-    constants: dict[str, Any]
+    arguments: Callable[[Parameters], Any]
 
 
 class Statement:
@@ -32,12 +40,22 @@ class Statement:
     def compiled(self, dialect: Dialect) -> Compiled:
         source = self._source
         expression = source if isinstance(source, ClauseElement) else source(_UPSERTS[dialect.name])
-        compiled = cast("SQLCompiler", expression.compile(dialect=dialect))
+        compiled = cast("SQLCompiler", expression.compile(dialect=_POSITIONAL.get(dialect.name, dialect)))
         constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        return Compiled(str(compiled), constants)
+        return Compiled(str(compiled), _arguments(compiled.positiontup, constants))
 
 
-def _without_nul(parameters: dict[str, Any]) -> dict[str, Any]:
+def _arguments(places: Sequence[str] | None, constants: Parameters) -> Callable[[Parameters], Any]:
+    """Return how parameters by name become arguments by place; without places they stay as they are."""
+    if places is None:
+        return (lambda given: constants | given) if constants else (lambda given: given)
+    if len(places) < 2:  # of one name `itemgetter` makes no tuple
+        return lambda given: tuple([(constants | given)[name] for name in places])
+    take = itemgetter(*places)
+    return (lambda given: take(constants | given)) if constants else take
+
+
+def _without_nul(parameters: Parameters) -> Parameters:
     """Return the parameters with U+FFFD for each NUL in a text; nothing when there is none."""
     found = {name: value.replace("\0", "\ufffd") for name, value in parameters.items() if isinstance(value, str)}
     return parameters | found if any(found[name] != parameters[name] for name in found) else {}
@@ -61,19 +79,18 @@ class Connection:
         self._begin = _BEGIN.get(self._dialect.name, "BEGIN")
         self._unspeakable: type[Exception] = self._dialect.loaded_dbapi.DataError
 
-    def _execute(self, statement: Statement, parameters: dict[str, Any]) -> None:
+    def _execute(self, statement: Statement, parameters: Parameters) -> None:
         compiled = self._known.get(statement)
         if compiled is None:
             compiled = self._known[statement] = statement.compiled(self._dialect)
-        if compiled.constants:
-            parameters = compiled.constants | parameters
+        sql, arguments = compiled
         try:
-            self._cursor.execute(compiled.sql, parameters)
+            self._cursor.execute(sql, arguments(parameters))
         except self._unspeakable:
             # PostgreSQL's text has no NUL; the driver says so before anything is sent.
             if not (spoken := _without_nul(parameters)):
                 raise
-            self._cursor.execute(compiled.sql, spoken)
+            self._cursor.execute(sql, arguments(spoken))
 
     @property
     def driver(self) -> Any:

@@ -84,11 +84,15 @@ def holding(value: str | None) -> tuple[tuple[CapClaim, ...], str]:
 
 def booked(booking: Booking) -> str:
     """Return a booking as JSON, without what it has not: most leads take little."""
-    given = {
-        "caps": [[claim.scope, claim.period, claim.amount] for claim in booking.claims],
-        "token": booking.token_id,
-        "event": booking.event_id,
-        "triggered": booking.is_triggered,
-    }
-    found: dict[str, Any] = {name: value for name, value in given.items() if value}
-    return text(found if booking.turn is None else found | {"turn": booking.turn})
+    found: dict[str, Any] = {}
+    if booking.claims:
+        found["caps"] = [[claim.scope, claim.period, claim.amount] for claim in booking.claims]
+    if booking.token_id:
+        found["token"] = booking.token_id
+    if booking.event_id:
+        found["event"] = booking.event_id
+    if booking.is_triggered:
+        found["triggered"] = True
+    if booking.turn is not None:
+        found["turn"] = booking.turn
+    return text(found)

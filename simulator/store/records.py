@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from simulator.routing.decision import Bid, CapClaim, Lead
+from simulator.routing.values import value
 
 
 class PingStored(StrEnum):
@@ -78,7 +79,7 @@ class PingRecord:
     answer: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LeadRecord:
     """A lead as it was answered.
 
@@ -102,7 +103,7 @@ class LeadRecord:
     email: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Booking:
     """What a lead took, kept with it so that every counter can be recounted from the leads.
 
@@ -117,7 +118,7 @@ class Booking:
     is_triggered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Original:
     """The lead that has a person already, and the buyer it went to ("" when none, or not yet)."""
 
@@ -126,7 +127,7 @@ class Original:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DeliveryRecord:
     """A webhook to send. `body` is kept to the byte, since it is what gets signed; the secret is not kept.
 

@@ -18,7 +18,7 @@ def caller(received: Received) -> str:
 
 
 def admit(received: Received, source: Source | None, operation: Operation, now: datetime) -> Decision | None:  # noqa: ARG001  the key was the look-up
-    """Return the refusal, or None. The look-up by the key's digest is the comparison; only `x-api-key` counts (C13)."""
+    """Return the refusal, or None. The look-up by the key is the comparison; only `x-api-key` counts (C13)."""
     if source is not None:
         return None
     if not caller(received):
@@ -33,6 +33,9 @@ def header(source: Source, operation: Operation) -> tuple[str, str]:
 def terms_for(account: Account, source: Source, values: Mapping[str, Any]) -> Terms | Decision:
     """Find the campaign in the order of `contract.md` 4.2: ids present, campaign exists, supplier, link."""
     campaign_id, supplier_id = values.get("flo_campaign_id"), values.get("flo_supplier_id")
+    linked = source.terms.get(campaign_id) if isinstance(campaign_id, str) else None
+    if linked is not None and supplier_id == source.id:
+        return linked
     if faults := tuple(_id_faults(values)):
         reason = Reason.MISSING_FIELD if faults[0].code == "required" else Reason.INVALID_FIELD
         return Decision(reason, faults[0].message, errors=faults)
@@ -40,8 +43,7 @@ def terms_for(account: Account, source: Source, values: Mapping[str, Any]) -> Te
         return Decision(Reason.UNKNOWN_CAMPAIGN, f"Campaign {str(campaign_id)[:100]!r} does not exist")
     if supplier_id != source.id:
         return Decision(Reason.FOREIGN_SUPPLIER, "This API key belongs to another supplier than flo_supplier_id")
-    terms = source.terms.get(str(campaign_id))
-    return terms or Decision(Reason.NOT_LINKED, "The supplier is not linked to this campaign")
+    return Decision(Reason.NOT_LINKED, "The supplier is not linked to this campaign")
 
 
 def fixed(terms: Terms) -> Mapping[str, str]:

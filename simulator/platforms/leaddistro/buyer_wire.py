@@ -26,6 +26,7 @@ from simulator.platforms.leaddistro.signing import (
 
 SYSTEM_FIELDS = ("first_name", "last_name", "email", "phone", "state", "zip_code", "source")
 """The platform's own fields (/docs/campaign-field-mapping); every other field of a lead is a custom field."""
+_SYSTEM = frozenset(SYSTEM_FIELDS)
 _PREFIX = "flo_"  # ids and tokens of the supplier's call: no business of the buyer's
 
 
@@ -57,9 +58,9 @@ def webhook_payload(
     }
 
 
-def webhook_body(payload: Mapping[str, Any]) -> bytes:
+def webhook_body(payload: dict[str, Any]) -> bytes:
     """Return the exact bytes that are signed and sent; what JSON has no word for becomes text."""
-    return orjson.dumps(dict(payload), default=str)
+    return orjson.dumps(payload, default=str)
 
 
 def webhook_headers(secret: str, body: bytes, event_id: str, *, timestamp: int | None) -> dict[str, str]:
@@ -80,7 +81,7 @@ def webhook_headers(secret: str, body: bytes, event_id: str, *, timestamp: int |
 
 
 def _custom_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in SYSTEM_FIELDS and not name.startswith(_PREFIX)}
+    return {name: value for name, value in values.items() if name not in _SYSTEM and not name.startswith(_PREFIX)}
 
 
 def _moment(when: datetime) -> str:

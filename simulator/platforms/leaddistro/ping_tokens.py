@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from simulator.contract.model import Redeemed
 from simulator.platforms.leaddistro import signing
 from simulator.routing.agreed import Buyer, Terms
 from simulator.routing.decision import Decision, FieldError, Reason
+from simulator.routing.values import value
 
 FIELD = "flo_ping_id"
 
@@ -53,7 +53,7 @@ def _forgives(account: Account) -> bool:
     return bool(account.readings.ping_token_failure == "ignore")  # noqa: S105  a reading, no secret
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Promise:
     campaign_id: str
     supplier_id: str
