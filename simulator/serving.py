@@ -116,8 +116,8 @@ def _settled(app: Any) -> Any:
     """
     for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
         del os.environ[name]
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(10_000, 50, 100)
     return app
 

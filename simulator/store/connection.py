@@ -8,14 +8,23 @@ from typing import Any, NamedTuple, cast
 
 import sqlalchemy
 from sqlalchemy import ClauseElement, Dialect, Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Upsert = Callable[[Table], Any]
 """The dialect's `insert`: both have `on_conflict_do_update` with the same meaning, and no common type."""
 
-_UPSERTS: dict[str, Upsert] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _BEGIN = {"sqlite": "BEGIN IMMEDIATE"}  # the write lock now, so that no later statement can find it taken
+
+
+def _upsert(dialect: str) -> Upsert:
+    """Return a dialect's `insert`. The dialect is loaded already, and the other one is heavy: no start waits for it."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415
+
+        return insert
+    from sqlalchemy.dialects.postgresql import insert as server_insert  # noqa: PLC0415
+
+    return server_insert
 
 
 class Compiled(NamedTuple):
@@ -31,7 +40,7 @@ class Statement:
 
     def compiled(self, dialect: Dialect) -> Compiled:
         source = self._source
-        expression = source if isinstance(source, ClauseElement) else source(_UPSERTS[dialect.name])
+        expression = source if isinstance(source, ClauseElement) else source(_upsert(dialect.name))
         compiled = cast("SQLCompiler", expression.compile(dialect=dialect))
         constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         return Compiled(str(compiled), constants)
