@@ -18,6 +18,7 @@ class Route(Rule):
         make = super()._compile_builder
 
         def build(rule: Rule, /, **values: Any) -> tuple[str, str]:
-            return make(append_unknown).__get__(rule)(**values)
+            url: tuple[str, str] = make(append_unknown).__get__(rule)(**values)
+            return url
 
         return build
