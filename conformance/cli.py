@@ -9,17 +9,16 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from conformance import baseline, console, junit, report, session
-from conformance.case import Lever
-from conformance.catalogue import CaseFileError
-from conformance.own import StartError
-from conformance.passive import FormatsMissingError
-from conformance.preflight import UnreachableError
-from conformance.results import Exit, RunResult
-from conformance.target_file import TargetFileError
+if TYPE_CHECKING:
+    from conformance.results import Exit, RunResult
+    from conformance.session import Session
+
+# Imports stand inside the functions: `leadsandbox --help` should not wait for what it does not use.
+# ruff: noqa: PLC0415
 
 TARGET_HELP = "URL of a running leadsandbox, or a target file (TOML). Default: a sandbox started for the run."
 _ELSEWHERE = {"buyer": "conformance.buyer:buyer", "diff": "conformance.diff:diff"}
@@ -109,12 +108,16 @@ def conform(
         run = _run(target, control_token, only, baseline_file)
         _write(run, {"junit": junit_file, "json": json_file, "html": html_file, "badge": badge_file})
     if not quiet:
+        from conformance import console
+
         for line in console.lines(run):
             click.echo(line)
     ctx.exit(run.exit_code)
 
 
 def _run(target: str, control_token: str, only: tuple[str, ...], baseline_file: Path | None) -> RunResult:
+    from conformance import baseline, console, session
+
     asked = session.questions(only)
     if not asked:
         raise click.UsageError(f"no case or row begins with {' or '.join(only)}; --list shows them")
@@ -128,7 +131,9 @@ def _run(target: str, control_token: str, only: tuple[str, ...], baseline_file: 
         progress.end()
 
 
-def _opened(target: str, control_token: str) -> AbstractContextManager[session.Session]:
+def _opened(target: str, control_token: str) -> AbstractContextManager[Session]:
+    from conformance import session
+
     if not target:
         return session.own()
     if target.startswith(("http://", "https://")):
@@ -139,9 +144,17 @@ def _opened(target: str, control_token: str) -> AbstractContextManager[session.S
 @contextmanager
 def _worded_errors() -> Iterator[None]:
     """Turn what can go wrong around a run into one line and its exit code."""
+    from conformance.baseline import BaselineError
+    from conformance.catalogue import CaseFileError
+    from conformance.own import StartError
+    from conformance.passive import FormatsMissingError
+    from conformance.preflight import UnreachableError
+    from conformance.results import Exit
+    from conformance.target_file import TargetFileError
+
     try:
         yield
-    except (TargetFileError, baseline.BaselineError, CaseFileError) as error:
+    except (TargetFileError, BaselineError, CaseFileError) as error:
         raise _ended(str(error), Exit.USAGE) from error
     except (StartError, FormatsMissingError) as error:
         raise _ended(f"cannot start: {error}", Exit.CANNOT_START) from error
@@ -158,6 +171,8 @@ def _ended(message: str, code: Exit) -> click.exceptions.Exit:
 
 def _write(run: RunResult, files: dict[str, Path | None]) -> None:
     """Write the reports that were asked for; pages and badges are `conformance.page`'s and `conformance.badge`'s."""
+    from conformance import junit, report
+
     if files["junit"]:
         junit.write(run, files["junit"])
     if files["json"]:
@@ -180,6 +195,9 @@ def _self_test(html_file: Path | None, json_file: Path | None) -> int:
 
 
 def _list(only: tuple[str, ...]) -> None:
+    from conformance import session
+    from conformance.case import Lever
+
     for question in session.questions(only):
         needs = ", ".join(sorted(lever.value for lever in question.needs if lever is not Lever.READINGS))
         click.echo(f"{question.id:<28} {question.title}{f'  [{needs}]' if needs else ''}")

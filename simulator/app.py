@@ -51,6 +51,7 @@ from simulator.web import (
 from simulator.web import tenancy as tenancy_routes
 from simulator.web.dashboard.parts import Parts
 from simulator.web.plain import Application
+from simulator.web.routes import Route
 from simulator.webhooks import Courier
 from simulator.welcome import Introduce, Welcome
 
@@ -64,6 +65,7 @@ def create(settings: Settings) -> Application:
     works = Works(settings)
     works.take_in_tenants()
     app = Application("leadsandbox", works.end)
+    app.url_rule_class = Route
     _add_routes(app, works)
     works.start()
     return app

@@ -27,7 +27,8 @@ def check_state(*, db: str, as_json: bool) -> None:
     Exit codes: 0 no contradiction, 1 contradictions, 3 the store cannot be read.
     """
     from simulator.settings import default_database
-    from simulator.store import StoreError, check
+    from simulator.store import StoreError
+    from simulator.store.checking import check
     from simulator.tenants import DEFAULT
 
     try:

@@ -135,8 +135,8 @@ def _settle() -> None:
     """
     for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
         del os.environ[name]
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(10_000, 50, 100)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -128,6 +130,7 @@ def serve(*, config: Path | None, host: str, port: int, db: str, threads: int, *
     """
     from simulator.addresses import reserve
 
+    _load_quickly()
     with _failures_as_exit_codes(), reserve(host, port) as held:
         _serve(_settings(config, host, held.getsockname()[1], db, threads, **more))
 
@@ -137,11 +140,22 @@ def serve_supervised() -> None:
     """Run the simulator for `up`, with the settings that stand on its standard input, until that ends."""
     from simulator.settings import Settings
 
+    _load_quickly()
     with _failures_as_exit_codes():
         _serve(Settings.from_json(sys.stdin.readline()), parent_fd=sys.stdin.fileno())
 
 
+def _load_quickly() -> None:
+    """Load what follows without two searches that find nothing."""
+    gc.disable()  # of what is loaded nothing is garbage; `serving.py` turns it on again
+    # Plugins of pydantic that are installed by chance are not ours; it would look into every package for one.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 def _serve(settings: Any, parent_fd: int | None = None) -> None:
+    gc.disable()  # nothing that is loaded is garbage, and looking took a tenth of the start; `serving` turns it on
+    # No plugin of another project's changes what our models do, and pydantic would look for one in each package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from simulator import serving
 
     serving.serve(settings, parent_fd)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.leads import fake_leads
-from simulator.store import check
+from simulator.store.checking import check
 from tests.running import Client, Running, run, sandbox, wait_until, written
 
 pytestmark = pytest.mark.long

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simulator.store import check
+from simulator.store.checking import check
 from tests.running import wait_until
 from tests.sandbox import Answer, Sandbox, running
 

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from simulator.store import check
+from simulator.store.checking import check
 from tests.sandbox import Answer, Sandbox, Source, Supplier, readings_of, running
 from tests.tenant import Tenant
 

@@ -59,7 +59,7 @@ class Surroundings:
 class Section(BaseModel):
     """A part of the sandbox file. Unknown keys are refused, so that a typing error is never silent."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Severities(Section):

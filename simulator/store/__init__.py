@@ -1,6 +1,8 @@
-"""What the sandbox remembers: the public door of the store. Nothing is implemented here."""
+"""What the sandbox remembers: the public door of the store. Nothing is implemented here.
 
-from simulator.store.checking import Report, check
+What looks for contradictions, `checking.py`, has a door of its own: no sandbox that starts needs it.
+"""
+
 from simulator.store.database import StoreError, StoreUnavailableError
 from simulator.store.encoding import index_key
 from simulator.store.faults import FaultRow
@@ -34,7 +36,6 @@ __all__ = [
     "Original",
     "PingRecord",
     "PingStored",
-    "Report",
     "Scope",
     "Snapshot",
     "Store",
@@ -42,6 +43,5 @@ __all__ = [
     "StoreUnavailableError",
     "TooManySnapshotsError",
     "Transaction",
-    "check",
     "index_key",
 ]

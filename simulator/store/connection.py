@@ -9,19 +9,33 @@ from typing import Any, NamedTuple, cast
 
 import sqlalchemy
 from sqlalchemy import ClauseElement, Dialect, Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Upsert = Callable[[Table], Any]
 """The dialect's `insert`: both have `on_conflict_do_update` with the same meaning, and no common type."""
 
-_UPSERTS: dict[str, Upsert] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_POSITIONAL: dict[str, Dialect] = {"sqlite": sqlite.dialect(paramstyle="qmark")}
-"""SQLite's driver looks a name up for each parameter, so that it is given them by place: 1 % of an ingest."""
 _BEGIN = {"sqlite": "BEGIN IMMEDIATE"}  # the write lock now, so that no later statement can find it taken
 
-
 Parameters = dict[str, Any]
+
+
+def _upsert(dialect: str) -> Upsert:
+    """Return a dialect's `insert`. The dialect is loaded already, and the other one is heavy: no start waits for it."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415
+
+        return insert
+    from sqlalchemy.dialects.postgresql import insert as server_insert  # noqa: PLC0415
+
+    return server_insert
+
+
+def _spoken(dialect: Dialect) -> Dialect:
+    """Return the dialect to compile for. SQLite's driver looks a name up for each parameter: by place is 1 % cheaper."""
+    if dialect.name != "sqlite":
+        return dialect
+    spoken: Dialect = type(dialect)(paramstyle="qmark")  # type: ignore[call-arg]  SQLAlchemy's own dialects take it
+    return spoken
 
 
 class Compiled(NamedTuple):
@@ -39,8 +53,8 @@ class Statement:
 
     def compiled(self, dialect: Dialect) -> Compiled:
         source = self._source
-        expression = source if isinstance(source, ClauseElement) else source(_UPSERTS[dialect.name])
-        compiled = cast("SQLCompiler", expression.compile(dialect=_POSITIONAL.get(dialect.name, dialect)))
+        expression = source if isinstance(source, ClauseElement) else source(_upsert(dialect.name))
+        compiled = cast("SQLCompiler", expression.compile(dialect=_spoken(dialect)))
         constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         return Compiled(str(compiled), _arguments(compiled.positiontup, constants))
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     DateTime,
     Float,
     ForeignKey,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     literal_column,
 )
 
@@ -36,6 +38,16 @@ LOCKS = 7_301
 """What a name is hashed with to be one of PostgreSQL's advisory locks: other programs have locks of theirs."""
 
 metadata = MetaData()
+
+
+@event.listens_for(metadata, "before_create")
+def _say_where(target: MetaData, connection: Connection, **_: Any) -> None:
+    """Give an index's rows on SQLite to the other dialect as well: named in the tables, it would load with them."""
+    name = connection.dialect.name
+    for index in (index for table in target.tables.values() for index in table.indexes):
+        if (where := index.dialect_options["sqlite"]["where"]) is not None:
+            index.dialect_options[name]["where"] = where
+
 
 # SQLite numbers rows by itself only in a column that is spelled INTEGER.
 _Number = BigInteger().with_variant(Integer, "sqlite")
@@ -97,7 +109,7 @@ pings = Table(
 )
 
 UNSETTLED = pings.c.claimed_at.is_not(None) & pings.c.answer_json.is_(None)
-Index("pings_unsettled", pings.c.tenant, sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)
+Index("pings_unsettled", pings.c.tenant, sqlite_where=UNSETTLED)
 
 leads = Table(
     "leads",
@@ -132,7 +144,6 @@ Index(
     leads.c.transaction_id,
     leads.c.number,
     sqlite_where=HAS_TRANSACTION,
-    postgresql_where=HAS_TRANSACTION,
 )
 
 persons = _small_rows(
@@ -199,7 +210,6 @@ Index(
     outbox.c.due_at,
     outbox.c.id,
     sqlite_where=PENDING,
-    postgresql_where=PENDING,
 )
 Index(
     "outbox_by_receiver",
@@ -209,7 +219,6 @@ Index(
     outbox.c.due_at,
     outbox.c.id,
     sqlite_where=PENDING,
-    postgresql_where=PENDING,
 )
 
 attempts = Table(

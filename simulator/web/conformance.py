@@ -28,7 +28,7 @@ _Number = Annotated[int, Field(ge=0, lt=2**53)]  # as JSON can hold it anywhere
 
 class _Part(BaseModel):
     # Only what is shown is checked, and what may be missing is filled in: the schema of the whole is the suite's.
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class _Target(_Part):

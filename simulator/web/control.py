@@ -7,11 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter, Rule
+from werkzeug.routing import MapAdapter
 
 from simulator.store import StoreUnavailableError
 from simulator.web import sessions
 from simulator.web.problems import ProblemError, answer, as_json, problem
+from simulator.web.routes import Route
 from simulator.web.visitors import stranger
 from simulator.welcome import Introduce
 from simulator.wire import refusals
@@ -123,7 +124,7 @@ def _add_nothing(app: Flask) -> None:
 
     app.view_functions[NOTHING] = nothing
     for path in (f"{PREFIX}/", f"{PREFIX}/<path:anything>"):
-        app.url_map.add(Rule(path, endpoint=NOTHING))
+        app.url_map.add(Route(path, endpoint=NOTHING))
 
 
 def _is_own(adapter: MapAdapter, method: str) -> bool:

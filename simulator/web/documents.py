@@ -18,10 +18,10 @@ from simulator.web.control import PREFIX
 from simulator.web.pages import NOTHING, guarded, only_style
 from simulator.web.problems import ProblemError, as_json, tenant_of
 
-# Swagger UI sets styles on elements it makes, from a script of its own origin; nothing of it comes from elsewhere.
-_ASSETS = files("flask_swagger_ui").joinpath("dist")
+_ASSETS = "flask_swagger_ui"  # a package, which is loaded when one of its files is asked for
 _READABLE = files("simulator.web").joinpath("docs.css")
 _SERVED = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+# Swagger UI sets styles on elements it makes, from a script of its own origin; nothing of it comes from elsewhere.
 _POLICY = f"{NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 _PAGE = f"""\
 <!doctype html>
@@ -78,7 +78,7 @@ def blueprint(tenants: Tenants, contracts: Mapping[str, Contract]) -> Blueprint:
             return Response(_READABLE.read_bytes(), content_type="text/css; charset=utf-8")
         if name not in _SERVED:
             raise ProblemError(404, "Not found", f"The page has no file {name[:100]!r}")
-        return Response(_ASSETS.joinpath(name).read_bytes(), content_type=guess_type(name)[0])
+        return Response(files(_ASSETS).joinpath("dist", name).read_bytes(), content_type=guess_type(name)[0])
 
     @documents.get(f"{PREFIX}/specs")
     def listed() -> Response:

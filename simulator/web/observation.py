@@ -10,7 +10,6 @@ import orjson
 from flask import Blueprint, Response, request
 from pydantic import Field, model_validator
 
-from simulator import metrics as prometheus
 from simulator.contract.model import ANY_OPERATION, Contract
 from simulator.explaining import explain, text
 from simulator.journal import (
@@ -99,7 +98,9 @@ def blueprint(
 
     @observation.get(f"{PREFIX}/metrics")
     def metrics() -> Response:
-        return Response(measured(), content_type=prometheus.CONTENT_TYPE)
+        from simulator.metrics.exposition import CONTENT_TYPE  # noqa: PLC0415  heavy: no start should wait for it
+
+        return Response(measured(), content_type=CONTENT_TYPE)
 
     return observation
 

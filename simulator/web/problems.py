@@ -30,7 +30,7 @@ class ProblemError(Exception):
 class Body(BaseModel):
     """What a control route takes. Unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def as_json(document: object, status: int = 200) -> Response:

@@ -82,6 +82,17 @@ def _end(running: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
+def compiled() -> Iterator[Mapping[str, str]]:
+    """Return an environment that keeps what Python compiles until the end of the block, and nothing for longer.
+
+    pip compiles what it installs, the floor's packages too; an editable install whose environment forbids bytecode
+    would compile all of ours in every start.
+    """
+    with tempfile.TemporaryDirectory(prefix="leadsandbox-bench-") as folder:
+        yield {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
+
+
+@contextlib.contextmanager
 def serving(command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run a server until it takes connections on `port`. Raises BenchError when it does not."""
     with process(command, **(environment or {})) as running:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,13 @@ def mock_buyers_url(one: Sandbox) -> str:
     return str(one.welcome["mock_buyers"])
 
 
-def seconds_to_ready(*arguments: str, database: str) -> float:
+def seconds_to_ready(*arguments: str, database: str, environment: Mapping[str, str]) -> float:
     """Return how long the simulator itself takes from its start to its first answer; mock buyers are up before."""
     with _buyers() as url:
         port = free_port()
         command = [COMMAND, "serve", "--port", str(port), "--config", str(CONFIG), "--db", database]
-        return first_answer([*command, "--mock-buyers-url", url, *arguments], f"http://127.0.0.1:{port}/healthz")
+        command += ["--mock-buyers-url", url, *arguments]
+        return first_answer(command, f"http://127.0.0.1:{port}/healthz", environment)
 
 
 @contextlib.contextmanager
@@ -91,11 +92,11 @@ def _buyers() -> Iterator[str]:
         running.stdout.close()
 
 
-def first_answer(command: Sequence[str], url: str) -> float:
+def first_answer(command: Sequence[str], url: str, environment: Mapping[str, str]) -> float:
     """Start a program and return the seconds until it answers at `url`, whatever it answers."""
     address = urlsplit(url)
     began = time.monotonic()
-    with process(command):
+    with process(command, **environment):
         while time.monotonic() - began < PATIENCE:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=PATIENCE)
