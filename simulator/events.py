@@ -31,7 +31,7 @@ class TooManySubscribersError(Exception):
 class Interest(NamedTuple):
     """What a reader wants to hear. It goes from worker to worker.
 
-    `most`: at most so many events of traffic a second, the newest, and how many were left out; 0 for all of them.
+    `most`: about so many events of traffic a second, the newest, and how many were left out; 0 for all of them.
     `matches`: tells by its label whether a request is one of those that are wanted; None for every one.
     """
 
@@ -91,7 +91,8 @@ class Subscription:
         self.interest = interest
         self.is_foreign = is_foreign
         self.rings = rings
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: deque[Event] = deque(maxlen=queue)
         self._newest: deque[Event] = deque(maxlen=interest.share)  # not worded yet: most of them are pushed out
         self._lines = {
@@ -115,7 +116,7 @@ class Subscription:
         line = self._lines[event.kind]
         if line is self._waiting:
             event.words()  # what is told all the same is told as it is now
-        with self._changed:
+        with self._lock:  # the same; it is entered sooner
             self._lost += len(line) == line.maxlen
             line.append(event)
             if not self._is_told:
@@ -174,7 +175,7 @@ class Subscription:
         self._stopped.wait(self.pause(time.monotonic()))
 
     def pause(self, now: float) -> float:
-        """Return how many seconds to rest: longer for a reader that wants at most so many events a second."""
+        """Return how many seconds to rest: longer for a reader that wants about so many events a second."""
         most, share = self.interest.most, self.interest.share
         if most and self._read == share:  # until one moment for all readers of much: so they share what is worded
             return share / most - now % (share / most)

@@ -34,7 +34,7 @@ from tests.browsing import STOPWATCH, chromium, visiting
 CONNECTIONS = 16
 HOME = "/__sandbox/"
 SOON = 1000  # milliseconds
-LEAST, SHARE = 10.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
+LEAST, SHARE = 5.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
 UNBOUNDED = {"rate": 4000, "burst": 4096, "seconds": 1}  # far above what one machine answers
 SANDBOX = {
     "leaddistro": {
