@@ -160,7 +160,7 @@ def _control(
         tenancy_routes.blueprint(works.tenancy, works.courier, introduce, works.forget_requests, hub),
         state.blueprint(tenants, store, works.courier),
         observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
-        streaming.blueprint(tenants, hub, works.hearing, works.watch),
+        streaming.blueprint(tenants, hub, works.hearing, works.watch, CONTRACTS),
         audit.blueprint(tenants, siblings, store, CONTRACTS, works.settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),
         buyers.blueprint(tenants, store, mock_buyers),

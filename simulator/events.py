@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,7 +17,7 @@ QUEUE = 1000  # events that a slow reader may be behind
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
 PACE = 0.1  # seconds between two batches: a reader that is woken for each of many events would cost their senders
 KINDS = ("request", "delivery", "finding", "clock", "fault", "reload")
-EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on
+EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on; as many of them as there is traffic
 
 
 class TooManySubscribersError(Exception):
@@ -25,6 +26,49 @@ class TooManySubscribersError(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} streams are open, which is the limit")
         self.limit = limit
+
+
+class Interest(NamedTuple):
+    """What a reader wants to hear. It goes from worker to worker.
+
+    `most`: about so many events of traffic a second, the newest, and how many were left out; 0 for all of them.
+    `matches`: tells by its label whether a request is one of those that are wanted; None for every one.
+    """
+
+    kinds: frozenset[str] = frozenset(KINDS)
+    most: int = 0
+    matches: Callable[[Any], bool] | None = None
+
+    @property
+    def share(self) -> int:
+        """How many events of traffic come in one batch at most, so that a full one is due twice a second."""
+        return max(1, self.most // 2)
+
+
+EVERYTHING = Interest()
+
+
+class Event:
+    """One event, worded by whoever needs its words first, once for all."""
+
+    __slots__ = ("_tell", "_words", "kind")
+
+    def __init__(self, kind: str, tell: Callable[[], Mapping[str, Any]] | None, words: bytes = b"") -> None:
+        self.kind = kind
+        self._tell = tell
+        self._words = words
+
+    @classmethod
+    def heard(cls, words: bytes) -> Event:
+        """Return an event that somebody else worded."""
+        return cls(words[len(b"event: ") : words.index(b"\n")].decode(), None, words)
+
+    def words(self) -> bytes:
+        tell = self._tell
+        if tell is not None:  # two at once word it twice, to the same end
+            self._words = encoded(self.kind, tell())
+            self._tell = None
+        return self._words
 
 
 class News(NamedTuple):
@@ -39,25 +83,24 @@ class Subscription:
     """One reader of one tenant's events. A reader that is too slow loses the oldest, and is told how many."""
 
     def __init__(
-        self,
-        hub: Hub,
-        tenant: str,
-        kinds: frozenset[str],
-        queue: int,
-        *,
-        is_foreign: bool = False,
-        rings: bool = False,
+        self, hub: Hub, tenant: str, interest: Interest, queue: int, *, is_foreign: bool = False, rings: bool = False
     ) -> None:
         """`is_foreign`: for another worker. `rings`: told that there is evidence, also where it hears none of it."""
         self._hub = hub
         self.tenant = tenant
-        self.kinds = kinds
+        self.interest = interest
         self.is_foreign = is_foreign
         self.rings = rings
-        self._changed = threading.Condition()
-        self._waiting: deque[bytes] = deque()
-        self._queue = queue
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting: deque[Event] = deque(maxlen=queue)
+        self._newest: deque[Event] = deque(maxlen=interest.share)  # not worded yet: most of them are pushed out
+        self._lines = {
+            kind: self._newest if interest.most and kind in EVIDENCE else self._waiting for kind in interest.kinds
+        }
+        self._is_told = False  # that there is something; a reader that knows is awake, or will look
         self._lost = 0
+        self._read = 0
         self._evidence = False
         self._stopped = threading.Event()
 
@@ -65,13 +108,19 @@ class Subscription:
     def ended(self) -> bool:
         return self._stopped.is_set()
 
-    def put(self, event: bytes) -> None:
-        with self._changed:
-            if len(self._waiting) >= self._queue:
-                self._waiting.popleft()
-                self._lost += 1
-            self._waiting.append(event)
-            if len(self._waiting) == 1:  # a reader that has something already is awake, or will look
+    def wants(self, kind: str, label: Any) -> bool:
+        matches = self.interest.matches
+        return kind in self._lines and (matches is None or label is None or matches(label))
+
+    def put(self, event: Event) -> None:
+        line = self._lines[event.kind]
+        if line is self._waiting:
+            event.words()  # what is told all the same is told as it is now
+        with self._lock:  # the same; it is entered sooner
+            self._lost += len(line) == line.maxlen
+            line.append(event)
+            if not self._is_told:
+                self._is_told = True
                 self._changed.notify()
 
     def ring(self) -> None:
@@ -83,8 +132,8 @@ class Subscription:
 
     def hear(self, news: News) -> None:
         """Take in what somebody else was told."""
-        for event in news.events:
-            self.put(event)
+        for words in news.events:
+            self.put(Event.heard(words))
         with self._changed:
             self._lost += news.lost
 
@@ -110,18 +159,27 @@ class Subscription:
     def news(self, heartbeat: float = HEARTBEAT) -> News | None:
         """Wait for something, so many seconds at most; None when it is over."""
         with self._changed:
-            if not self._waiting and not self._evidence and not self._stopped.is_set():
+            if not self._is_told and not self._evidence and not self._stopped.is_set():
                 self._changed.wait(heartbeat)
             if self._stopped.is_set():
                 return None
-            news = News(tuple(self._waiting), self._lost, self._evidence)
+            events, lost, evidence = (*self._waiting, *self._newest), self._lost, self._evidence
+            self._read = len(self._newest)
             self._waiting.clear()
-            self._lost, self._evidence = 0, False
-            return news
+            self._newest.clear()
+            self._lost, self._evidence, self._is_told = 0, False, False
+        return News(tuple(event.words() for event in events), lost, evidence)
 
     def rest(self) -> None:
         """Let events gather; what comes next comes at once when nothing came for that long."""
-        self._stopped.wait(PACE)
+        self._stopped.wait(self.pause(time.monotonic()))
+
+    def pause(self, now: float) -> float:
+        """Return how many seconds to rest: longer for a reader that wants about so many events a second."""
+        most, share = self.interest.most, self.interest.share
+        if most and self._read == share:  # until one moment for all readers of much: so they share what is worded
+            return share / most - now % (share / most)
+        return max(PACE, self._read / most) if most else PACE
 
 
 class Hub:
@@ -147,18 +205,18 @@ class Hub:
 
     def wants(self, kind: str, tenant: str) -> bool:
         """Whether somebody listens to events of this kind."""
-        return any(one.tenant == tenant and kind in one.kinds for one in self._subscriptions)
+        return any(one.tenant == tenant and kind in one.interest.kinds for one in self._subscriptions)
 
-    def subscribe(self, tenant: str, kinds: Iterable[str] = KINDS) -> Subscription:
+    def subscribe(self, tenant: str, interest: Interest = EVERYTHING) -> Subscription:
         """Return a place to listen from. Raises TooManySubscribersError."""
         with self._lock:
             if self._closed or self.streams >= self._most:
                 raise TooManySubscribersError(self._most)
-            return self._added(Subscription(self, tenant, frozenset(kinds), self._queue))
+            return self._added(Subscription(self, tenant, interest, self._queue))
 
-    def overheard(self, tenant: str, kinds: Iterable[str], *, rings: bool) -> Subscription:
+    def overheard(self, tenant: str, interest: Interest, *, rings: bool) -> Subscription:
         """Return a place for a stream that another worker has open. There are as many as the others have streams."""
-        own = Subscription(self, tenant, frozenset(kinds), self._queue, is_foreign=True, rings=rings)
+        own = Subscription(self, tenant, interest, self._queue, is_foreign=True, rings=rings)
         with self._lock:
             self._added(own)
             closed = self._closed
@@ -174,11 +232,14 @@ class Hub:
         with self._lock:
             self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
 
-    def publish(self, kind: str, tenant: str, tell: Callable[[], Mapping[str, Any]]) -> None:
-        """Tell those who listen to this tenant; `tell` is only called when somebody does."""
+    def publish(self, kind: str, tenant: str, tell: Callable[[], Mapping[str, Any]], label: Any = None) -> None:
+        """Tell those who listen to this tenant; `tell` is only called when somebody reads it.
+
+        That of a request or a delivery may be called later, from any thread. `label` is what requests are chosen by.
+        """
         readers = [one for one in self._subscriptions if one.tenant == tenant]
-        if listeners := [one for one in readers if kind in one.kinds]:
-            event = encoded(kind, tell())
+        if listeners := [one for one in readers if one.wants(kind, label)]:
+            event = Event(kind, tell)
             for listener in listeners:
                 listener.put(event)
         if readers and kind in EVIDENCE:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from simulator.events import Hub, News, Subscription
+from simulator.events import Hub, Interest, News, Subscription
 
 LISTEN = "listen"
 CONNECT = 1.0  # second; a worker that is stopped, or full, takes no connection at all
@@ -47,9 +47,9 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def tell(connection: Connection, hub: Hub, tenant: str, kinds: Iterable[str], *, rings: bool) -> None:
+def tell(connection: Connection, hub: Hub, tenant: str, interest: Interest, *, rings: bool) -> None:
     """Tell another worker's stream what happens here, until either ends."""
-    place = hub.overheard(tenant, kinds, rings=rings)
+    place = hub.overheard(tenant, interest, rings=rings)
     try:
         connection.send(News())
         while (news := place.news()) is not None:
@@ -139,7 +139,9 @@ def _line_to(path: Path, stream: Subscription) -> Connection:
     """
     with contextlib.ExitStack() as undone:
         line = undone.enter_context(reached(path))
-        line.send((stream.tenant, LISTEN, (sorted(stream.kinds - OWN), FINDING in stream.kinds)))
+        interest = stream.interest
+        asked = interest._replace(kinds=interest.kinds - OWN)
+        line.send((stream.tenant, LISTEN, (asked, FINDING in interest.kinds)))
         if not line.poll(PATIENCE):
             raise TimeoutError(path.name)
         line.recv()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,6 +18,9 @@ from simulator.journal import Journals, Label
 from simulator.metrics import Metrics
 from simulator.retelling import ASKED, CHECK, LONGEST_BODY, Retelling
 from simulator.tenants import Tenant, Tenants
+
+Tells = Callable[[bytes], dict[str, Any]]
+"""Makes a document of what was written down."""
 
 SHORT = (
     *("at", "duration_ms", "platform", "operation", "method", "path", "source_id"),
@@ -52,15 +55,15 @@ class Recorder:
         tenant, row = answer.tenant, answer.row
         retelling = self._retelling(tenant, contract)
         blob = orjson.dumps(_facts(contract, operation, received, answer, body, seconds, started), default=str)
-        label = Label(answer.at, contract.platform, operation, row.id, row.http, answer.source_id, received.method)
-        journal = self._journals.of(tenant.id)
+        tells: Tells = retelling
+        brief: Tells = retelling.brief
         if self._mask_bodies or len(blob) > LONGEST_BODY:
-            request_id = journal.record(label, retelling.final(blob))
-        else:
-            request_id = journal.record(label, blob, retelling)
+            blob, tells, brief = retelling.final(blob), orjson.loads, orjson.loads
+        label = Label(answer.at, contract.platform, operation, row.id, row.http, answer.source_id, received.method)
+        request_id = self._journals.of(tenant.id).record(label, blob, tells)
         self._metrics.answered(contract.platform, operation, row.id, row.http, seconds)
         if self._hub.listening:
-            self._hub.publish("request", tenant.id, lambda: short({"id": request_id, **retelling.brief(blob)}))
+            self._hub.publish("request", tenant.id, lambda: short({"id": request_id, **brief(blob)}), label)
         if self._tenants.get(tenant.id) is None:  # deleted while it answered
             self.forget(tenant)
         return request_id

@@ -61,7 +61,7 @@ class Retelling:
         masked: dict[str, Any] = masking.cleaned(document, found) if found else document
         return masked
 
-    def brief(self, blob: bytes) -> Mapping[str, Any]:
+    def brief(self, blob: bytes) -> dict[str, Any]:
         """Return at least what a list says of a request, as the whole document has it, for a third of its cost."""
         facts: dict[str, Any] = orjson.loads(blob)
         method, path, arguments, headers, query, body = facts["received"]

@@ -161,8 +161,8 @@ class Siblings:
             if connection.poll(PATIENCE):
                 tenant, method, arguments = connection.recv()
                 if method == hearing.LISTEN:
-                    kinds, rings = arguments
-                    hearing.tell(connection, self._hub, tenant, kinds, rings=rings)
+                    interest, rings = arguments
+                    hearing.tell(connection, self._hub, tenant, interest, rings=rings)
                     return
                 connection.send(self._answer(tenant, method, arguments))
 

@@ -558,6 +558,8 @@ def test_a_thousand_requests_a_second_leave_the_page_responsive_and_bounded(visi
         print(f"{count} requests sent; the page saw {seen}")  # noqa: T201  pytest -rP tells it
         assert seen["came"] + seen["left"] >= SENT, "each is shown or counted among those that were left out"
         assert seen["came"] >= SENT / 10
+        told = page.locator("#left-out span").text_content() or ""
+        assert told == (f"{seen['left']:,} requests" if seen["left"] else ""), "the page says how many it does not list"
         assert seen["drawn"] >= 5 * kept_at_most(page)
         assert seen["gap"] / 1000 < LONGEST_GAP * took
         assert rows(page).count() == kept_at_most(page)

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from simulator.events import Hub, TooManySubscribersError
+from simulator.events import PACE, Hub, Interest, TooManySubscribersError
 from simulator.journal import Journals
 from simulator.metrics import Metrics
 from tests.running import COMMAND, PATIENCE, Client, Running, environment, sandbox, wait_until
@@ -59,6 +60,70 @@ def test_a_slow_reader_loses_the_oldest_and_is_told_how_many() -> None:
     found = told(stream)
     assert found[0] == ("dropped", {"events": 7})
     assert [document["n"] for _, document in found[1:]] == [7, 8, 9]
+
+
+def test_a_reader_that_wants_at_most_so_many_a_second_gets_the_newest_and_is_told_how_many_were_left_out() -> None:
+    hub = Hub()
+    stream = hub.subscribe("a", Interest(most=6)).stream()
+    next(stream)
+    hub.publish("clock", "a", lambda: {"n": "at noon"})
+    for number in range(10):
+        hub.publish("request", "a", lambda number=number: {"n": number})  # type: ignore[misc]
+    found = told(stream)
+    assert found[0] == ("dropped", {"events": 7})
+    assert [document["n"] for _, document in found[1:]] == ["at noon", 7, 8, 9]
+
+
+def test_what_is_left_out_is_never_worded_and_what_is_told_is_worded_once_for_all_readers() -> None:
+    hub = Hub()
+    streams = [hub.subscribe("a", Interest(most=6)).stream() for _ in range(3)]
+    for stream in streams:
+        next(stream)
+    worded: list[int] = []
+
+    def word(number: int) -> dict[str, int]:
+        worded.append(number)
+        return {"n": number}
+
+    for number in range(10):
+        hub.publish("request", "a", partial(word, number))
+    assert worded == []
+    assert [told(stream)[1:] for stream in streams] == [[("request", {"n": number}) for number in (7, 8, 9)]] * 3
+    assert worded == [7, 8, 9]
+
+
+def test_what_is_not_traffic_is_told_as_it_was_when_it_happened() -> None:
+    hub = Hub()
+    stream = hub.subscribe("a", Interest(most=2)).stream()
+    next(stream)
+    clock = {"n": 1}
+    hub.publish("clock", "a", lambda: clock)
+    clock["n"] = 2
+    assert told(stream) == [("clock", {"n": 1})]
+
+
+@pytest.mark.parametrize(
+    ("most", "came", "seconds"),
+    [(0, 500, PACE), (200, 1, PACE), (200, 60, 0.3), (200, 500, 0.5), (1, 5, 1.0), (2, 5, 0.5)],
+)
+def test_a_reader_rests_as_long_as_what_it_got_may_last(most: int, came: int, seconds: float) -> None:
+    hub = Hub()
+    reader = hub.subscribe("a", Interest(most=most))
+    for _ in range(came):
+        hub.publish("request", "a", dict)
+    reader.news()
+    assert reader.pause(now=1000.0) == pytest.approx(seconds)
+    assert reader.pause(now=1000.05) <= seconds
+
+
+def test_a_reader_hears_of_the_requests_that_it_chose_and_of_nothing_else_less() -> None:
+    hub = Hub()
+    stream = hub.subscribe("a", Interest(matches=lambda label: label == "odd")).stream()
+    next(stream)
+    for number in range(6):
+        hub.publish("request", "a", lambda number=number: {"n": number}, "odd" if number % 2 else "even")  # type: ignore[misc]
+    hub.publish("clock", "a", lambda: {"n": "now"})
+    assert [document["n"] for _, document in told(stream)] == [1, 3, 5, "now"]
 
 
 def test_there_are_only_so_many_places_and_a_reader_that_leaves_frees_one() -> None:
@@ -174,6 +239,29 @@ def test_an_event_says_of_a_request_what_the_list_says(arguments: tuple[str, ...
         listed = requests.get(f"{running.base_url}/__sandbox/requests", timeout=60).json()["requests"]
         assert events == listed[::-1]
         assert key not in json.dumps(events)
+
+
+def test_a_stream_brings_the_requests_that_its_filters_let_through_and_at_most_so_many(up: Running) -> None:
+    asked = "kinds=request&operation=ping&http=4xx&most=10"
+    with requests.get(f"{up.base_url}/__sandbox/events?{asked}", stream=True, timeout=60) as stream:
+        get(up, "/nowhere")
+        for number in range(30):
+            assert requests.post(f"{up.base_url}/api/v1/ping", json={"n": number}, timeout=60).status_code == 401
+        told, left = 0, 0
+        for line in stream.iter_lines():
+            document = json.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {}
+            left += document.get("events", 0)
+            told += "operation" in document
+            assert document.get("operation", "ping") == "ping"
+            if told + left == 30:
+                break
+    assert told >= 5
+
+
+@pytest.mark.parametrize("wrong", ["most=0", "most=many", "most=1001", "row=LD-NONE", "http=nine", "since=2026-01-01"])
+def test_what_a_stream_cannot_be_asked_for_is_refused(up: Running, wrong: str) -> None:
+    status, text = get(up, f"/__sandbox/events?{wrong}")
+    assert (status, wrong.partition("=")[0] in json.loads(text)["detail"]) == (400, True)
 
 
 def test_listeners_past_the_limit_are_told_so_and_places_come_back(up: Running) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from simulator.events import Hub
+from simulator.events import Hub, Interest
 from simulator.hearing import reached, tell
 from tests.postgres import Postgres
 from tests.running import PATIENCE, Request, Running, all_at_once, sandbox, wait_until
@@ -179,28 +179,45 @@ def test_a_worker_tells_nothing_once_the_listener_of_another_has_gone() -> None:
 
 def _tell(connection: Any, hub: Hub) -> None:
     with contextlib.suppress(OSError):
-        tell(connection, hub, "a", ["request"], rings=False)
+        tell(connection, hub, "a", Interest(frozenset({"request"})), rings=False)
 
 
 def test_evidence_rings_where_its_events_are_not_heard_and_what_was_lost_is_counted() -> None:
     hub = Hub(queue=3)
-    place = hub.overheard("a", [], rings=True)
+    place = hub.overheard("a", Interest(frozenset()), rings=True)
     for number in range(9):
         hub.publish("request", "a", lambda: pytest.fail("asked for an event that nobody reads"))
         assert number >= 0
     news = place.news()
     assert news is not None
     assert (news.events, news.evidence) == ((), True)
-    slow = hub.overheard("a", ["clock"], rings=False)
+    slow = hub.overheard("a", Interest(frozenset({"clock"})), rings=False)
     for number in range(10):
         hub.publish("clock", "a", lambda number=number: {"n": number})  # type: ignore[misc]
-    stream = hub.subscribe("a", ["clock"])
+    stream = hub.subscribe("a", Interest(frozenset({"clock"})))
     lost = slow.news()
     assert lost is not None
     stream.hear(lost)
     told = stream.stream()
     next(told)
     assert next(told).startswith(b'event: dropped\ndata: {"events":7}')
+
+
+def test_what_another_worker_tells_is_bounded_as_what_happens_here_is() -> None:
+    hub = Hub()
+    few = Interest(most=4)
+    place, stream = hub.overheard("a", few, rings=False), hub.subscribe("a", few)
+    for number in range(9):
+        hub.publish("request", "a", lambda number=number: {"n": number})  # type: ignore[misc]
+    hub.publish("clock", "a", lambda: {"n": "now"})
+    heard = place.news()
+    assert heard is not None
+    assert (len(heard.events), heard.lost) == (3, 7)
+    stream.hear(heard)
+    told = stream.news()
+    assert told is not None
+    assert (len(told.events), told.lost) == (4, 16)
+    assert [words.partition(b"\n")[0] for words in told.events] == [b"event: clock"] * 2 + [b"event: request"] * 2
 
 
 def bound(place: Path, pid: int) -> Path:

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from simulator import watching
-from simulator.events import Hub
+from simulator.events import Hub, Interest
 from simulator.journal import Journals
 from simulator.watching import Watch
 from tests.running import wait_until
@@ -156,7 +156,7 @@ class Grader:
         return {"platforms": {"p": {"duties": [{"overall": self.overall, "findings": findings}]}}}
 
     def listen(self) -> Any:
-        place = self.hub.subscribe("a", ["finding"])
+        place = self.hub.subscribe("a", Interest(frozenset({"finding"})))
         self.watch.attend(cast("Any", self.tenant))
         return place
 
@@ -177,7 +177,7 @@ def details(stream: Iterator[bytes], count: int) -> list[str]:
 
 def test_nothing_is_graded_while_nobody_listens_for_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     grader = Grader(monkeypatch)
-    grader.hub.subscribe("a", ["request"])
+    grader.hub.subscribe("a", Interest(frozenset({"request"})))
     grader.request()
     assert grader.gradings == grader.threads() == 0
 

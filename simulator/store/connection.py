@@ -31,10 +31,11 @@ def _upsert(dialect: str) -> Upsert:
 
 
 def _spoken(dialect: Dialect) -> Dialect:
-    """Return the dialect to compile for. SQLite's driver looks a name up for each parameter: by place is 1 % cheaper."""
+    """Return the dialect to compile for. SQLite's driver looks a name up for each parameter: by place costs less."""
     if dialect.name != "sqlite":
         return dialect
-    spoken: Dialect = type(dialect)(paramstyle="qmark")  # type: ignore[call-arg]  SQLAlchemy's own dialects take it
+    kind: Any = type(dialect)
+    spoken: Dialect = kind(paramstyle="qmark")
     return spoken
 
 

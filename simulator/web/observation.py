@@ -79,7 +79,7 @@ def blueprint(
     @observation.get(f"{PREFIX}/requests")
     def listed() -> Response:
         journal = journals.of(tenant_of(tenants).id)
-        wanted = _filter(words, *_NOT_FILTERS)
+        wanted = chosen(words, *_NOT_FILTERS)
         try:
             page = journal.select(wanted, whole_number("limit", 100), request.args.get("after", ""))
         except UnknownRequestError as error:
@@ -109,7 +109,7 @@ def _add_counting(observation: Blueprint, tenants: Tenants, journals: Readable, 
     @observation.get(f"{PREFIX}/requests/count")
     def count() -> Response:
         tenant = tenant_of(tenants)
-        return as_json({"count": _count(journals.of(tenant.id), _filter(words, "tenant")), "exact": True})
+        return as_json({"count": _count(journals.of(tenant.id), chosen(words, "tenant")), "exact": True})
 
     @observation.post(f"{PREFIX}/requests/verify")
     def verify() -> Response:
@@ -134,7 +134,7 @@ def vocabulary(contracts: Mapping[str, Contract]) -> Vocabulary:
     return Vocabulary(frozenset(contracts), frozenset({*operations, ANY_OPERATION}), frozenset(rows))
 
 
-def _filter(words: Vocabulary, *others: str) -> Filter:
+def chosen(words: Vocabulary, *others: str) -> Filter:
     return _readable({name: value for name, value in request.args.items() if name not in others}, words)
 
 

@@ -3,9 +3,10 @@
 python -m tests.benchmarks.dashboard [rounds] [seconds] [viewers]
 python -m tests.benchmarks.dashboard shown [requests]
 
-A viewer loads the traffic page again and again and reads the event stream as it comes, as the page's script does. It
-draws nothing: what a browser costs the machine that it runs on is no cost of the sandbox. Processor time is told
-beside throughput, since other work on the machine takes from the latter only. Needs wrk and curl.
+A viewer loads the traffic page, reads the event stream that it names, loads the page once more when that is open, and
+then again and again what the page names for its live regions, as the page's script does. It draws nothing: what a
+browser costs the machine that it runs on is no cost of the sandbox. Processor time is told beside throughput, since
+other work on the machine takes from the latter only. Needs wrk and curl.
 With `shown`, Chromium tells how soon after its answer a request stands on the page, which has to be within a second.
 """
 
@@ -31,8 +32,9 @@ from pathlib import Path
 from tests.browsing import STOPWATCH, chromium, visiting
 
 CONNECTIONS = 16
+HOME = "/__sandbox/"
 SOON = 1000  # milliseconds
-LEAST, SHARE = 10.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
+LEAST, SHARE = 5.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
 UNBOUNDED = {"rate": 4000, "burst": 4096, "seconds": 1}  # far above what one machine answers
 SANDBOX = {
     "leaddistro": {
@@ -95,11 +97,10 @@ def sandbox(folder: Path) -> Iterator[Running]:
 @contextmanager
 def viewer(base_url: str) -> Iterator[None]:
     """Look at the traffic page for as long as the block takes."""
-    with urllib.request.urlopen(f"{base_url}/__sandbox/", timeout=30) as page:
-        stream = html.unescape(re.search(r'data-events="([^"]+)"', page.read().decode())[1])  # type: ignore[index]
-    listening = subprocess.Popen(["curl", "-sN", "-o", "/dev/null", f"{base_url}{stream}"])
+    page = _loaded(f"{base_url}{HOME}")
+    listening = subprocess.Popen(["curl", "-sN", "-o", "/dev/null", f"{base_url}{_named(page, 'events')}"])
     over = threading.Event()
-    looking = threading.Thread(target=_look, args=(base_url, over))
+    looking = threading.Thread(target=_look, args=(base_url, _named(page, "again"), over))
     looking.start()
     try:
         yield
@@ -110,12 +111,22 @@ def viewer(base_url: str) -> Iterator[None]:
         listening.wait()
 
 
-def _look(base_url: str, over: threading.Event) -> None:
+def _named(page: str, what: str) -> str:
+    """Return an address that the page gives to its script."""
+    return html.unescape(re.search(rf'data-{what}="([^"]+)"', page)[1])  # type: ignore[index]
+
+
+def _look(base_url: str, again: str, over: threading.Event) -> None:
+    _loaded(f"{base_url}{HOME}")  # for what came before the stream was open
     while not over.is_set():
         began = time.monotonic()
-        with urllib.request.urlopen(f"{base_url}/__sandbox/", timeout=30) as page:
-            page.read()
+        _loaded(f"{base_url}{again}")
         over.wait(max(LEAST, SHARE * (time.monotonic() - began)))
+
+
+def _loaded(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=30) as page:
+        return str(page.read().decode())
 
 
 def measured(sandbox: Running, script: Path, seconds: float, run: str) -> tuple[float, float]:
@@ -175,7 +186,7 @@ def shown(count: int = 50) -> None:
         visiting(browser) as visit,
     ):
         page = visit.page
-        page.goto(f"{running.base_url}/__sandbox/")
+        page.goto(f"{running.base_url}{HOME}")
         page.wait_for_selector('#connection[data-state="live"]')
         page.evaluate(STOPWATCH)
         for number in range(count):

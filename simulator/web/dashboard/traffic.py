@@ -41,7 +41,8 @@ def _add_list(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             chosen, problems = parsed({name: value for name, value in wanted.items() if value}, words), {}
         except FilterError as error:
             chosen, problems = None, error.problems
-        found, following = _listed(journal, chosen)
+        without_rows = request.args.get("rows") == "none"  # a script that only wants the rest of the page anew
+        found, following = _listed(journal, None if without_rows else chosen)
         return frame.page(
             "traffic.html.jinja",
             "traffic",

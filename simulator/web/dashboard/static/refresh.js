@@ -7,10 +7,10 @@ const SHARE = 50; // a page that takes 1 ms to render is asked for every 50 ms a
 
 let busy = false;
 
-/** Returns this page as the server renders it now, null when it does not answer. */
-export async function pageAgain() {
+/** Returns this page, or another address, as the server renders it now; null when it does not answer. */
+export async function pageAgain(address = location.href) {
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    const answer = await fetch(address, { headers: { Accept: "text/html" }, credentials: "same-origin" });
     if (!answer.ok || answer.redirected) return null;
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
@@ -21,6 +21,7 @@ export async function pageAgain() {
 export function watchRegions(stream) {
   if (!document.querySelector("[data-live]")) return;
   const every = Number(document.body.dataset.every) || LEAST;
+  const again = document.body.dataset.again || location.href; // where the regions are told without what costs more
   let last = 0;
   let took = 0;
   let due = false;
@@ -31,7 +32,7 @@ export function watchRegions(stream) {
     if (document.hidden || busy) return;
     busy = true;
     const began = performance.now();
-    const page = await pageAgain();
+    const page = await pageAgain(again);
     last = performance.now();
     took = last - began;
     busy = false;

@@ -1,11 +1,12 @@
 // The live list: newest first, a bounded number of rows, one change of the document per frame however many come.
+// The stream brings what the filters let through, at most what fills the list twice a second, and says what it left out.
 import { pageAgain } from "./refresh.js";
 
 // Marks that show nothing and change how the rest reads, as the server's pages spell them out too.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 const FEW = 10; // rows at a time that are worth pointing out; more come faster than anybody reads
 const REST = 300; // milliseconds without a change of the list after many came at once
-const FIELDS = ["platform", "operation", "row", "source", "http"];
+const SPELL = 10000; // milliseconds without anything left out, after which it is worth saying again that something is
 
 export function watchTraffic(stream) {
   const box = document.getElementById("traffic");
@@ -15,10 +16,12 @@ export function watchTraffic(stream) {
   const pause = document.getElementById("pause");
   const said = document.getElementById("said");
   const keep = Number(box.dataset.keep);
-  const wanted = filterOf(new URLSearchParams(location.search));
+  const leftOut = document.getElementById("left-out");
   const isFirstPage = !new URLSearchParams(location.search).has("after");
   let waiting = [];
   let unseen = 0;
+  let left = 0;
+  let lastLeft = -SPELL;
   let asked = false;
   let restUntil = 0;
   let paused = false;
@@ -32,7 +35,6 @@ export function watchTraffic(stream) {
       if (meanwhile.length > keep) meanwhile.shift();
       return;
     }
-    if (!matches(event, wanted)) return;
     unseen += 1;
     waiting.push(event);
     if (waiting.length > keep * 2) waiting = waiting.slice(-keep);
@@ -84,7 +86,13 @@ export function watchTraffic(stream) {
   if (!isFirstPage) return;
   stream.on("request", take);
   stream.on("dropped", (event) => {
-    said.textContent = `${event.events} requests came too fast to be shown`;
+    left += event.events;
+    unseen += event.events;
+    leftOut.hidden = false;
+    leftOut.firstElementChild.textContent = `${left.toLocaleString("en")} request${left === 1 ? "" : "s"}`;
+    // Told aloud once for a while: they go on as long as requests come fast.
+    if (performance.now() - lastLeft > SPELL) said.textContent = "Requests come too fast to list each of them";
+    lastLeft = performance.now();
   });
   stream.onBack(async () => {
     meanwhile = meanwhile || [];
@@ -99,25 +107,6 @@ export function watchTraffic(stream) {
     }
     for (const event of later) take(event);
   });
-}
-
-function filterOf(parameters) {
-  const found = {};
-  for (const name of FIELDS) {
-    const value = (parameters.get(name) || "").trim();
-    if (value) found[name] = name === "http" ? value.toLowerCase() : value; // as the server reads them
-  }
-  return found;
-}
-
-function matches(event, wanted) {
-  const told = { platform: event.platform, operation: event.operation, row: event.row_id, source: event.source_id };
-  for (const [name, value] of Object.entries(told)) {
-    if (wanted[name] && wanted[name] !== value) return false;
-  }
-  if (!wanted.http) return true;
-  const http = String(event.http);
-  return wanted.http.endsWith("xx") ? wanted.http[0] === http[0] : wanted.http === http;
 }
 
 function rowOf(event, template, told) {
