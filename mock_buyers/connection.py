@@ -63,9 +63,7 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._is_deaf = True  # the request was taken as if it asked for no upgrade, and is the last
+            self._parse(data)
         except HttpParserError as bad:
             self._refuse(400, "Bad Request", f"This is no HTTP request: {bad}")
         if self._is_partial:
@@ -80,7 +78,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
-        self._work()
+        self._loop.call_soon(self._work)  # the event loop's own work on the connection has to end first
 
     # --- what the parser tells
 
@@ -107,9 +105,11 @@ class Connection(asyncio.Protocol):
             self._body.append(part)
 
     def on_message_complete(self) -> None:
-        self._is_partial = False
         parser = self._parser
-        is_last = not parser.should_keep_alive() or parser.should_upgrade() or parser.get_http_version() != "1.1"
+        if parser.should_upgrade():
+            return  # its body was not read: see `_parse`
+        self._is_partial = False
+        is_last = not parser.should_keep_alive() or parser.get_http_version() != "1.1"
         if self._size > MAX_BODY:
             self._refuse_body()
         elif not self._is_deaf:
@@ -118,6 +118,26 @@ class Connection(asyncio.Protocol):
             self._is_deaf = is_last
 
     # --- from requests to answers
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came; a request that wishes for another protocol as if it did not. Raises HttpParserError.
+
+        Clients that know HTTP/2 wish so beside a body, and the parser leaves off after the head.
+        """
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except HttpParserUpgrade as wish:
+                method = self._parser.get_method()
+                if method == b"CONNECT":
+                    self._refuse(400, "Bad Request", "This is no proxy")
+                    return
+                fields = [b"%b: %b\r\n" % field for field in self._fields if field[0].lower() != b"upgrade"]
+                head_again = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._target, b"".join(fields))
+                data = head_again + data[wish.args[0] :]
+                self._parser = HttpRequestParser(self)
+            else:
+                return
 
     def _bound(self, came: int) -> None:
         """Refuse what is too large or takes too long; a request that came in one piece never gets here."""
@@ -147,8 +167,8 @@ class Connection(asyncio.Protocol):
             self._waiting.append(answers.problem(status, title, detail))
 
     def _work(self) -> None:
-        """Answer what waits, unless an answer is being delayed or the caller takes none."""
-        while self._waiting and self._delay is None and not self._is_full:
+        """Answer what waits, unless an answer is being delayed, or the caller takes none or has gone."""
+        while self._waiting and self._delay is None and not self._is_full and not self._transport.is_closing():
             asked = self._waiting.popleft()
             if isinstance(asked, Answer):
                 self._turn_away(asked)

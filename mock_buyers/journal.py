@@ -14,6 +14,7 @@ from mock_buyers.answers import UNCHECKED, Answer
 from mock_buyers.messages import Fields
 
 MASK = "***"
+_HEADERS_SHOWN = 50
 _BODY_SHOWN = 8192
 _ANSWER_SHOWN = 2048
 _ROOM = 2048  # what an entry is charged for its own fields, whatever they take
@@ -37,9 +38,9 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, kind: str, method: str, time: datetime, headers: Fields, raw: bytes, answer: Answer) -> Self:
-        body = raw[:_BODY_SHOWN]
-        cost = len(body) + sum(map(len, chain.from_iterable(headers))) + len(answer.body) + _ROOM
-        return cls(kind, method, time, headers, body, len(raw), answer, cost)
+        kept, body = headers[:_HEADERS_SHOWN], raw[:_BODY_SHOWN]
+        cost = len(body) + sum(map(len, chain.from_iterable(kept))) + len(answer.body) + _ROOM
+        return cls(kind, method, time, kept, body, len(raw), answer, cost)
 
     def shown(self, number: int) -> dict[str, Any]:
         answer = self.answer
@@ -100,9 +101,9 @@ class Journal:
 
 
 def masked(headers: Fields) -> dict[str, str]:
-    """Return headers without secrets, each cut to what a person reads."""
+    """Return headers without secrets, each value cut to what a person reads."""
     shown = {}
-    for raw_name, value in headers[:50]:
+    for raw_name, value in headers:
         name = raw_name.decode("utf-8", "replace")
         is_secret = any(part in name.lower() for part in _SECRET_PARTS)
         shown[name] = MASK if is_secret else value.decode("utf-8", "replace")[:500]
