@@ -53,7 +53,7 @@ class Rolls(NamedTuple):
 
 
 NO_ROLLS: Final = Rolls(1.0, 1.0, 1.0, 1.0, 0.0)
-"""For a persona that leaves nothing to chance; below no rate. Seeding dice costs as much as all else in a decision."""
+"""For a persona that leaves nothing to chance; below no rate. Seeding dice is a third of what a decision costs else."""
 
 _NO_DICE: Final = Random(0)  # noqa: S311  such a persona never throws them  # nosec B311
 
