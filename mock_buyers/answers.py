@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,11 +14,11 @@ TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 REFUSED = "refused"
 ACCEPTED = "accepted"
+UNCHECKED = "unchecked"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. `delay` is in seconds; `fault` is "", stall, reset or truncated."""
+class Answer(NamedTuple):
+    """One answer. `delay` is in seconds; `fault` is "", stall, reset or truncated; `allow` names methods."""
 
     outcome: str
     status: int = 200
@@ -28,20 +27,22 @@ class Answer:
     why: str = ""
     delay: float = 0.0
     fault: str = ""
-    signature: str = "unchecked"
+    signature: str = UNCHECKED
     duplicate: bool = False
     is_test: bool = False
+    allow: str = ""
 
 
 def worded(parts: Mapping[str, Any], keys: Mapping[Any, str]) -> bytes:
     """Return a JSON answer with each part where the buyer puts it; see `DEFAULT_KEYS` of the wire."""
     answer: dict[str, Any] = {}
     for part, value in parts.items():
-        *path, last = keys.get(part, DEFAULT_KEYS[part]).split(".")
-        at = answer
-        for step in path:
-            inner = at.setdefault(step, {})
-            at = inner if isinstance(inner, dict) else at
+        at, last = answer, keys.get(part, DEFAULT_KEYS[part])
+        if "." in last:
+            *path, last = last.split(".")
+            for step in path:
+                inner = at.setdefault(step, {})
+                at = inner if isinstance(inner, dict) else at
         at[last] = value
     return orjson.dumps(answer)
 
@@ -66,6 +67,11 @@ def webhook_refused(status: int, why: str) -> Answer:
 def invalid_signature(why: str) -> Answer:
     """Answer as the vendor's own sample receiver does (/docs/api-webhook-signing)."""
     return Answer("bad_signature", 401, b"Invalid signature", TEXT, why)
+
+
+def told(document: Any, status: int = 200) -> Answer:
+    """Return what the control API says."""
+    return Answer("told", status, orjson.dumps(document, default=str))
 
 
 def problem(status: int, title: str, detail: str, outcome: str = "bad_request", **more: Any) -> Answer:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from hashlib import blake2b
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mock_buyers import answers
-from mock_buyers.answers import Answer
+from mock_buyers.answers import UNCHECKED, Answer
 from mock_buyers.journal import Journal
 from mock_buyers.latency import seconds
 from mock_buyers.personas import Persona
@@ -30,8 +31,7 @@ REMEMBERED: Final = 30_000
 """Ping ids and event ids that a buyer remembers; the oldest go first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What reached the buyer. `values` is None when the body could not be read, and `fault` says why."""
 
     kind: str
@@ -42,16 +42,7 @@ class Call:
     fault: str = ""
 
 
-@dataclass(slots=True)
-class Offer:
-    """A bid that was made."""
-
-    amount: Decimal
-    posted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rolls:
+class Rolls(NamedTuple):
     """The throws of one call, drawn always and in one order, so that a switch never shifts the others."""
 
     silence: float
@@ -59,6 +50,12 @@ class Rolls:
     garbage: float
     post_reject: float
     pick: float
+
+
+NO_ROLLS: Final = Rolls(1.0, 1.0, 1.0, 1.0, 0.0)
+"""For a persona that leaves nothing to chance; below no rate. Seeding dice is a third of what a decision costs else."""
+
+_NO_DICE: Final = Random(0)  # noqa: S311  such a persona never throws them  # nosec B311
 
 
 @dataclass(slots=True)
@@ -70,7 +67,7 @@ class MockBuyer:
     persona: Persona
     journal: Journal = field(default_factory=Journal)
     spending: Spending = field(default_factory=Spending)
-    offers: OrderedDict[str, Offer] = field(default_factory=OrderedDict)
+    offers: OrderedDict[str, Decimal | None] = field(default_factory=OrderedDict)  # ping id: bid, None once posted
     events: OrderedDict[str, None] = field(default_factory=OrderedDict)
     issued: int = 0
     throws: int = 0
@@ -89,31 +86,39 @@ class MockBuyer:
 
     def answer(self, call: Call) -> Answer:
         """Decide about one call and remember what follows from it."""
-        dice = self._dice()
-        rolls = Rolls(dice.random(), dice.random(), dice.random(), dice.random(), dice.random())
+        self.throws += 1
+        rolls, dice = NO_ROLLS, _NO_DICE
+        if not self.persona.is_certain:
+            dice = Random(self._throw)  # noqa: S311  it must repeat, nothing hangs on it being hard to guess  # nosec B311
+            rolls = Rolls(dice.random(), dice.random(), dice.random(), dice.random(), dice.random())
         latency = self.persona.latency
         if call.kind == "webhook" and self.persona.webhook_latency is not None:
             latency = self.persona.webhook_latency
-        delay = seconds(latency, dice)
-        reply = self._personal(call) or self._failure(call, rolls) or self._genuine(call, rolls, dice)
-        return replace(reply, delay=delay, signature=self._signature(call), is_test=_is_test(call))
+        delay, signature = seconds(latency, dice), self._signature(call)
+        reply = self._personal(call) or self._failure(call, rolls) or self._genuine(call, signature, rolls, dice)
+        is_test = call.values is not None and call.values.get("is_test") is True
+        if delay or is_test or signature != UNCHECKED:
+            return reply._replace(delay=delay, signature=signature, is_test=is_test)
+        return reply
 
-    def _dice(self) -> Random:
-        seed = self.id if self.persona.seed is None else self.persona.seed
-        self.throws += 1
-        return Random(f"{seed}/{self.throws}")  # noqa: S311  it must repeat, nothing hangs on it being hard to guess  # nosec B311
+    @property
+    def _throw(self) -> str:
+        """What the chances of this call follow from, and nothing else."""
+        return f"{self.id if self.persona.seed is None else self.persona.seed}/{self.throws}"
 
     def _personal(self, call: Call) -> Answer | None:
         """Refuse personal data in a ping, whatever the character: the platform must not have sent it."""
         if call.kind != "ping" or call.values is None:
             return None
-        found = sorted(
+        ours = self.persona.our_names
+        found = [
             name
             for name, value in call.values.items()
-            if value not in (None, "") and (self._ours(name).lower() in PII_FIELDS or looks_like_pii(value))
-        )
+            if value not in (None, "") and (ours.get(name, name).lower() in PII_FIELDS or looks_like_pii(value))
+        ]
         if not found:
             return None
+        found.sort()
         detail = f"A ping must not carry personal data: {', '.join(found)}"
         return answers.problem(422, "Personal data in a ping", detail, outcome="personal_data", fields=found)
 
@@ -136,12 +141,13 @@ class MockBuyer:
             return answers.webhook_refused(422, why)
         return answers.refused(why, self.persona.answer_keys)
 
-    def _genuine(self, call: Call, rolls: Rolls, dice: Random) -> Answer:
+    def _genuine(self, call: Call, signature: str, rolls: Rolls, dice: Random) -> Answer:
         if call.kind == "webhook":
-            return self._webhook(call)
+            return self._webhook(call, signature)
         if call.values is None:
             return answers.problem(400, "Unreadable request", call.fault)
-        values = {self._ours(name): value for name, value in call.values.items()}
+        ours = self.persona.our_names
+        values = {ours.get(name, name): value for name, value in call.values.items()} if ours else call.values
         if call.kind == "ping":
             return self._ping(values, call.now, dice)
         return self._post(values, call.now, rolls, dice)
@@ -156,7 +162,7 @@ class MockBuyer:
             return answers.refused(why, keys)
         if why := self.spending.refuses(self.persona, amount, now):
             return answers.refused(why, keys)
-        ping_id = self._issue(amount, dice)
+        ping_id = self._issue(amount)
         return answers.accepted({"ping_id": ping_id, "bid": f"{amount:.2f}", "tcpa": self.persona.tcpa}, keys)
 
     def _post(self, values: Mapping[str, Any], now: datetime, rolls: Rolls, dice: Random) -> Answer:
@@ -175,21 +181,22 @@ class MockBuyer:
 
     def _promised(self, values: Mapping[str, Any], dice: Random) -> Decimal | str:
         """Return what the ping of this post promised, or why there is no promise; an offer is used up."""
-        offer = self.offers.get(str(values.get("ping_id", "")))
-        if offer is None:
+        ping_id = str(values.get("ping_id", ""))
+        if ping_id not in self.offers:
             if not self.persona.bypass_ping:
                 return "unknown ping_id"
             amount = quote(self.persona.price, values, dice)
             return "no price for this lead" if amount is None else amount
-        if offer.posted:
+        offer = self.offers[ping_id]
+        if offer is None:
             return "ping_id was posted before"
-        offer.posted = True
-        return offer.amount
+        self.offers[ping_id] = None
+        return offer
 
-    def _issue(self, amount: Decimal, dice: Random) -> str:
+    def _issue(self, amount: Decimal) -> str:
         self.issued += 1
-        ping_id = f"bp_{self.issued}_{dice.getrandbits(48):012x}"
-        self.offers[ping_id] = Offer(amount)
+        ping_id = f"bp_{self.issued}_{blake2b(self._throw.encode(), digest_size=6).hexdigest()}"
+        self.offers[ping_id] = amount
         if len(self.offers) > REMEMBERED:
             self.offers.popitem(last=False)
         return ping_id
@@ -207,20 +214,19 @@ class MockBuyer:
             return "closed at this hour"
         return ""
 
-    def _webhook(self, call: Call) -> Answer:
-        signature = self._signature(call)
-        if signature not in ("good", "unchecked"):
+    def _webhook(self, call: Call, signature: str) -> Answer:
+        if signature not in ("good", UNCHECKED):
             return answers.invalid_signature(f"the signature is {signature}")
         if call.values is None:
             return answers.problem(400, "Unreadable request", call.fault)
         event = call.headers.get(EVENT_ID_HEADER, "")[:200]
         if event in self.events:
-            return replace(answers.received(), duplicate=True)
+            return answers.received()._replace(duplicate=True)
         status = self.persona.webhook_status
         if not 200 <= status <= 299:
             return answers.webhook_refused(status, "this buyer answers webhooks so")
         self._remember(event)
-        return replace(answers.received(), status=status)
+        return answers.received()._replace(status=status)
 
     def _remember(self, event: str) -> None:
         if event:
@@ -230,7 +236,7 @@ class MockBuyer:
 
     def _signature(self, call: Call) -> str:
         if call.kind != "webhook" or not self.persona.secret:
-            return "unchecked"
+            return UNCHECKED
         given = call.headers.get(SIGNATURE_HEADER, "")
         stamp = call.headers.get(TIMESTAMP_HEADER)
         if not given:
@@ -244,17 +250,6 @@ class MockBuyer:
         late = abs(call.now.timestamp() - int(stamp))
         return "stale" if self.persona.replay_seconds and late > self.persona.replay_seconds else "good"
 
-    def _ours(self, name: str) -> str:
-        """Return our name of a field that the buyer calls otherwise."""
-        for ours, theirs in self.persona.mapping.items():
-            if theirs == name:
-                return ours
-        return name
-
 
 def _chosen(names: tuple[str, ...], throw: float) -> str:
     return names[int(throw * len(names))]
-
-
-def _is_test(call: Call) -> bool:
-    return call.values is not None and call.values.get("is_test") is True

@@ -51,7 +51,7 @@ def _run(
     personas_file: Path | None, address: tuple[str, int, int | None], parent_fd: int | None, control_token: str
 ) -> None:
     # Imported late: `leadsandbox --help` should not wait for an HTTP server.
-    from mock_buyers.app import create_app  # noqa: PLC0415
+    from mock_buyers.app import answering  # noqa: PLC0415
     from mock_buyers.personas import BUILT_IN, PersonaError, load  # noqa: PLC0415
     from mock_buyers.registry import Registry  # noqa: PLC0415
     from mock_buyers.serving import CannotStartError, is_loopback, listening, run  # noqa: PLC0415
@@ -63,7 +63,7 @@ def _run(
         sock = listening(*address)
         if not control_token and not is_loopback(sock):
             raise click.UsageError("on any address but loopback, --control-token is required")
-        run(create_app(Registry(personas), control_token), sock, parent_fd)
+        run(answering(Registry(personas), control_token), sock, parent_fd)
     except PersonaError as bad:
         _leave(2, *bad.reasons)
     except CannotStartError as why:

@@ -4,150 +4,144 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from aiohttp import web
 
+from mock_buyers.answers import Answer, told
 from mock_buyers.buyer import MockBuyer
 from mock_buyers.journal import MASK
+from mock_buyers.messages import Request
 from mock_buyers.personas import DEFAULT_PERSONA, plain
+from mock_buyers.refusing import RefusedError
 from mock_buyers.registry import PLATFORMS, Address, Registry
 
-REGISTRY = web.AppKey("registry", Registry)
-CONTROL_TOKEN = web.AppKey("control_token", str)
-_ONE = "/__buyers/{platform}/{tenant}/{buyer}"
 _LONGEST_NAME = 200
 _OF_THIS_MACHINE = re.compile(
     r"(\[[0-9a-f:.]+\]|[0-9]{1,3}(\.[0-9]{1,3}){3}|([^:]*\.)?localhost\.?)(:[0-9]{1,5})?", re.IGNORECASE
 )
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[Registry, Request, list[str]], Answer]
+"""Gets the request and the segments of its path after the first."""
 
 
-def routes() -> list[web.RouteDef]:
-    return [
-        web.get("/healthz", _health),
-        web.get("/__buyers", _list),
-        web.get("/__buyers/{platform}/{tenant}", _list),
-        web.delete("/__buyers/{platform}/{tenant}", _delete_tenant),
-        web.put(_ONE, _put),
-        web.get(_ONE, _get),
-        web.patch(_ONE, _patch),
-        web.delete(_ONE, _delete),
-        web.get(_ONE + "/received", _received),
-        web.post(_ONE + "/reset", _reset),
-    ]
+def answer(registry: Registry, token: str, request: Request, segments: list[str]) -> Answer:
+    """Answer a control call. Raises RefusedError, PersonaError and TooManyBuyersError."""
+    if segments[0] == "__buyers":
+        _admit(request, token)
+    methods = {} if "" in segments else _methods(segments)
+    handler = methods.get("GET" if request.method == "HEAD" else request.method)
+    if handler is None:
+        raise RefusedError.of_method(request.method, [*methods, "HEAD"] if "GET" in methods else methods)
+    return handler(registry, request, segments[1:])
 
 
-def refusal(request: web.Request) -> tuple[int, str] | None:
-    """Return why a control call is refused, None when it is not: by the control token, where there is one.
+def _methods(segments: list[str]) -> Mapping[str, Handler]:
+    """Return the methods of a path: `/__buyers` with platform and tenant, or with a buyer too, and what of it."""
+    if segments[0] != "__buyers":
+        return {"GET": _health} if segments == ["healthz"] else {}
+    return _METHODS.get((len(segments), "/".join(segments[4:])), {})
+
+
+def _admit(request: Request, token: str) -> None:
+    """Refuse a control call without the control token, where there is one. Raises RefusedError.
 
     Without one, what only a web page's call can have is refused: a name that a name server was asked for, or the
     origin of another site.
     """
-    token = request.app[CONTROL_TOKEN]
-    if not request.path.startswith("/__buyers"):
-        return None
     if token:
         given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        is_known = hmac.compare_digest(given, f"Bearer {token}".encode())
-        return None if is_known else (401, "The control token is missing or wrong")
+        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            raise RefusedError(401, "The control token is missing or wrong")
+        return
     host, origin = request.headers.get("Host", ""), request.headers.get("Origin", "")
     if host and not _OF_THIS_MACHINE.fullmatch(host):
-        return 403, f"The control API is not served under the name {host[:80]!r}: use an IP address or localhost"
+        why = f"The control API is not served under the name {host[:80]!r}: use an IP address or localhost"
+        raise RefusedError(403, why)
     if origin and request.method not in {"GET", "HEAD"} and origin.partition("://")[2].lower() != host.lower():
-        return 403, f"A page of {origin[:80]!r} may not change anything here"
-    return None
+        raise RefusedError(403, f"A page of {origin[:80]!r} may not change anything here")
 
 
-def json_answer(document: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(document, default=str), status=status, content_type="application/json")
-
-
-def address_of(request: web.Request) -> Address:
-    """Return the buyer's address in the path; 404 for a platform that there is not."""
-    info = request.match_info
-    address = Address(info["platform"], info["tenant"], info["buyer"])
+def _address(path: list[str]) -> Address:
+    """Return the buyer's address in the path. Raises RefusedError for a platform that there is not."""
+    address = Address(*path[:3])
     if address.platform not in PLATFORMS:
-        raise web.HTTPNotFound(text=f"There is no platform {address.platform[:60]!r}")
+        raise RefusedError(404, f"There is no platform {address.platform[:60]!r}")
     if max(len(address.tenant), len(address.buyer)) > _LONGEST_NAME:
-        raise web.HTTPNotFound(text=f"Names are at most {_LONGEST_NAME} characters long")
+        raise RefusedError(404, f"Names are at most {_LONGEST_NAME} characters long")
     return address
 
 
-def buyer_at(request: web.Request) -> tuple[Address, MockBuyer]:
-    address = address_of(request)
-    buyer = request.app[REGISTRY].buyers.get(address)
-    if buyer is None:
-        raise web.HTTPNotFound(text=f"There is no buyer {'/'.join(address)}")
-    return address, buyer
+def _health(registry: Registry, _request: Request, _path: list[str]) -> Answer:
+    return told({"status": "ok", "run": registry.run})
 
 
-async def _health(request: web.Request) -> web.Response:
-    return json_answer({"status": "ok", "run": request.app[REGISTRY].run})
+def _list(registry: Registry, request: Request, path: list[str]) -> Answer:
+    platform, tenant = path or map(_query(request).get, ("platform", "tenant"))
+    found = [_summary(address, buyer) for address, buyer in registry.matching(platform or None, tenant or None)]
+    return told({"buyers": found, "personas": sorted(registry.personas)})
 
 
-async def _list(request: web.Request) -> web.Response:
-    registry = request.app[REGISTRY]
-    platform = request.match_info.get("platform") or request.query.get("platform")
-    tenant = request.match_info.get("tenant") or request.query.get("tenant")
-    found = [_summary(address, buyer) for address, buyer in registry.matching(platform, tenant)]
-    return json_answer({"buyers": found, "personas": sorted(registry.personas)})
+def _query(request: Request) -> dict[str, str]:
+    try:
+        return request.query
+    except ValueError as bad:
+        raise RefusedError(400, str(bad)) from bad
 
 
-async def _put(request: web.Request) -> web.Response:
-    address = address_of(request)
-    buyer, is_new = request.app[REGISTRY].put(address, await _document(request))
-    return json_answer(_shown(request, address, buyer), 201 if is_new else 200)
+def _put(registry: Registry, request: Request, path: list[str]) -> Answer:
+    address = _address(path)
+    buyer, is_new = registry.put(address, _document(request))
+    return told(_shown(request, address, buyer), 201 if is_new else 200)
 
 
-async def _get(request: web.Request) -> web.Response:
-    return json_answer(_shown(request, *buyer_at(request)))
+def _get(registry: Registry, request: Request, path: list[str]) -> Answer:
+    address = _address(path)
+    return told(_shown(request, address, registry.at(address)))
 
 
-async def _patch(request: web.Request) -> web.Response:
-    changes = await _document(request)
-    address, buyer = buyer_at(request)
-    request.app[REGISTRY].patch(buyer, changes)
-    return json_answer(_shown(request, address, buyer))
+def _patch(registry: Registry, request: Request, path: list[str]) -> Answer:
+    address, changes = _address(path), _document(request)
+    buyer = registry.at(address)
+    registry.patch(buyer, changes)
+    return told(_shown(request, address, buyer))
 
 
-async def _delete(request: web.Request) -> web.Response:
-    address, _ = buyer_at(request)
-    del request.app[REGISTRY].buyers[address]
-    return web.Response(status=204)
+def _delete(registry: Registry, _request: Request, path: list[str]) -> Answer:
+    address = _address(path)
+    registry.at(address)
+    del registry.buyers[address]
+    return Answer("told", 204)
 
 
-async def _delete_tenant(request: web.Request) -> web.Response:
-    registry, info = request.app[REGISTRY], request.match_info
-    gone = [address for address, _ in registry.matching(info["platform"], info["tenant"])]
+def _delete_tenant(registry: Registry, _request: Request, path: list[str]) -> Answer:
+    platform, tenant = path
+    gone = [address for address, _ in registry.matching(platform, tenant)]
     for address in gone:
         del registry.buyers[address]
-    return json_answer({"deleted": len(gone)})
+    return told({"deleted": len(gone)})
 
 
-async def _received(request: web.Request) -> web.Response:
-    _, buyer = buyer_at(request)
-    journal = buyer.journal
-    return json_answer({"counters": journal.counters, "received": [entry.shown() for entry in journal.entries]})
+def _received(registry: Registry, _request: Request, path: list[str]) -> Answer:
+    journal = registry.at(_address(path)).journal
+    return told({"counters": journal.counters, "received": journal.shown()})
 
 
-async def _reset(request: web.Request) -> web.Response:
-    address, buyer = buyer_at(request)
+def _reset(registry: Registry, request: Request, path: list[str]) -> Answer:
+    address = _address(path)
+    buyer = registry.at(address)
     buyer.reset()
-    return json_answer(_shown(request, address, buyer))
+    return told(_shown(request, address, buyer))
 
 
-async def _document(request: web.Request) -> dict[str, Any]:
-    raw = await request.read()
+def _document(request: Request) -> dict[str, Any]:
     try:
-        document = orjson.loads(raw or b"{}")
+        document = orjson.loads(request.body or b"{}")
     except orjson.JSONDecodeError as bad:
-        raise web.HTTPBadRequest(text=f"The body is not JSON: {bad}") from bad
+        raise RefusedError(400, f"The body is not JSON: {bad}") from bad
     if not isinstance(document, dict):
-        raise web.HTTPBadRequest(text="The body is not a JSON object")
+        raise RefusedError(400, "The body is not a JSON object")
     return document
 
 
@@ -160,9 +154,9 @@ def _summary(address: Address, buyer: MockBuyer) -> dict[str, Any]:
     }
 
 
-def _shown(request: web.Request, address: Address, buyer: MockBuyer) -> dict[str, Any]:
+def _shown(request: Request, address: Address, buyer: MockBuyer) -> dict[str, Any]:
     overrides = {name: value for name, value in buyer.document.items() if name != "persona"}
-    base = f"{request.scheme}://{request.host}/{'/'.join(address)}"
+    base = f"http://{request.headers.get('Host', 'localhost')}/{'/'.join(address)}"
     spending = buyer.spending
     return {
         **_summary(address, buyer),
@@ -175,3 +169,12 @@ def _shown(request: web.Request, address: Address, buyer: MockBuyer) -> dict[str
 
 def _without_secret(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "secret": MASK} if document.get("secret") else document
+
+
+_METHODS: Mapping[tuple[int, str], Mapping[str, Handler]] = {
+    (1, ""): {"GET": _list},
+    (3, ""): {"GET": _list, "DELETE": _delete_tenant},
+    (4, ""): {"PUT": _put, "GET": _get, "PATCH": _patch, "DELETE": _delete},
+    (5, "received"): {"GET": _received},
+    (5, "reset"): {"POST": _reset},
+}

@@ -1,62 +1,69 @@
-"""What one mock buyer received and answered: a bounded ring. Nobody is judged here."""
+"""What one mock buyer received and answered: a bounded ring, put into words when it is read. Nobody is judged here."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from itertools import chain
+from typing import Any, NamedTuple, Self
 
 import orjson
 
+from mock_buyers.answers import UNCHECKED, Answer
+from mock_buyers.messages import Fields
+
 MASK = "***"
+_HEADERS_SHOWN = 50
 _BODY_SHOWN = 8192
 _ANSWER_SHOWN = 2048
-_ROOM_FOR_ANSWER = 4096  # what an entry is charged for its answer and its own fields, whatever they take
+_ROOM = 2048  # what an entry is charged for its own fields, whatever they take
 _SECRET_PARTS = ("authorization", "cookie", "api-key", "token", "secret", "password")
 
 
-@dataclass(slots=True)
-class Entry:
-    """One call. `signature` is good, bad, missing or, where nothing was signed for, unchecked."""
+class Entry(NamedTuple):
+    """One call as it came, and its answer; most are never read, so nothing is made of them before.
 
-    number: int
-    time: str
+    `cost` is what it is charged for, in bytes.
+    """
+
     kind: str
     method: str
-    headers: dict[str, str]
-    body: str
+    time: datetime
+    headers: Fields
+    body: bytes
     body_bytes: int
-    signature: str = "unchecked"
-    duplicate: bool = False
-    is_test: bool = False
-    outcome: str = "open"
-    why: str = ""
-    delay_ms: float = 0.0
-    status: int | None = None
-    answer: str | None = None
+    answer: Answer
+    cost: int
 
-    def shown(self) -> dict[str, Any]:
+    @classmethod
+    def of(cls, kind: str, method: str, time: datetime, headers: Fields, raw: bytes, answer: Answer) -> Self:
+        kept, body = headers[:_HEADERS_SHOWN], raw[:_BODY_SHOWN]
+        cost = len(body) + sum(map(len, chain.from_iterable(kept))) + len(answer.body) + _ROOM
+        return cls(kind, method, time, kept, body, len(raw), answer, cost)
+
+    def shown(self, number: int) -> dict[str, Any]:
+        answer = self.answer
+        is_silent = answer.fault in ("stall", "reset")
         return {
-            "number": self.number,
-            "time": self.time,
+            "number": number,
+            "time": self.time.isoformat(),
             "kind": self.kind,
             "method": self.method,
-            "headers": self.headers,
+            "headers": masked(self.headers),
             "body": _readable(self.body),
             "body_bytes": self.body_bytes,
-            "signature": self.signature,
-            "duplicate": self.duplicate,
-            "is_test": self.is_test,
-            "outcome": self.outcome,
-            "why": self.why,
-            "delay_ms": self.delay_ms,
-            "answered": {"status": self.status, "body": _readable(self.answer or "")},
+            "signature": answer.signature,
+            "duplicate": answer.duplicate,
+            "is_test": answer.is_test,
+            "outcome": answer.outcome,
+            "why": answer.why,
+            "delay_ms": round(answer.delay * 1000, 3),
+            "answered": {
+                "status": None if is_silent else answer.status,
+                "body": _readable(answer.body[:_ANSWER_SHOWN]),
+            },
         }
-
-    def cost(self) -> int:
-        headers = sum(len(name) + len(value) for name, value in self.headers.items())
-        return len(self.body) + headers + _ROOM_FOR_ANSWER
 
 
 @dataclass(slots=True)
@@ -70,23 +77,22 @@ class Journal:
     held_bytes: int = 0
 
     def add(self, entry: Entry) -> None:
+        counters, answer = self.counters, entry.answer
         self.entries.append(entry)
-        self.held_bytes += entry.cost()
-        self.counters["received"] += 1
-        self.counters[entry.kind] += 1
+        self.held_bytes += entry.cost
+        for name in ("received", entry.kind, answer.outcome):
+            counters[name] += 1
+        counters["duplicate"] += answer.duplicate
+        counters["test"] += answer.is_test
+        if answer.signature != UNCHECKED:
+            counters[f"signature_{answer.signature}"] += 1
         while len(self.entries) > self.most or self.held_bytes > self.most_bytes:
-            self.held_bytes -= self.entries.popleft().cost()
-            self.counters["evicted"] += 1
+            self.held_bytes -= self.entries.popleft().cost
+            counters["evicted"] += 1
 
-    def settle(self, entry: Entry, *, outcome: str, why: str, status: int | None, answer: bytes) -> None:
-        """Write down how a call ended; it need not be in the ring any more."""
-        entry.outcome, entry.why, entry.status = outcome, why, status
-        entry.answer = shortened(answer, _ANSWER_SHOWN)
-        self.counters[outcome] += 1
-        for mark, holds in (("duplicate", entry.duplicate), ("test", entry.is_test)):
-            self.counters[mark] += holds
-        if entry.signature != "unchecked":
-            self.counters[f"signature_{entry.signature}"] += 1
+    def shown(self) -> list[dict[str, Any]]:
+        """Return every call that is still there, numbered from the first that was received."""
+        return [entry.shown(number) for number, entry in enumerate(self.entries, self.counters["evicted"] + 1)]
 
     def empty(self) -> None:
         self.entries.clear()
@@ -94,19 +100,18 @@ class Journal:
         self.held_bytes = 0
 
 
-def masked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers without secrets, each cut to what a person reads."""
-    return {
-        str(name): MASK if any(part in name.lower() for part in _SECRET_PARTS) else value[:500]
-        for name, value in list(headers.items())[:50]
-    }
+def masked(headers: Fields) -> dict[str, str]:
+    """Return headers without secrets, each value cut to what a person reads."""
+    shown = {}
+    for raw_name, value in headers:
+        name = raw_name.decode("utf-8", "replace")
+        is_secret = any(part in name.lower() for part in _SECRET_PARTS)
+        shown[name] = MASK if is_secret else value.decode("utf-8", "replace")[:500]
+    return shown
 
 
-def shortened(raw: bytes, limit: int = _BODY_SHOWN) -> str:
-    return raw[:limit].decode("utf-8", "replace")
-
-
-def _readable(text: str) -> Any:
+def _readable(raw: bytes) -> Any:
+    text = raw.decode("utf-8", "replace")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

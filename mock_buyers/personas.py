@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -132,6 +133,22 @@ class Persona(BaseModel):
     replay_seconds: int = Field(
         default=0, ge=0, description="Oldest timestamp of a webhook signed with one (C8); 0 takes any."
     )
+
+    @cached_property
+    def is_certain(self) -> bool:
+        """Whether nothing is left to chance, so that no dice need be thrown."""
+        chances = (self.silence_rate, self.error_rate, self.garbage_rate, self.post_reject_rate, self.price.jitter)
+        latencies = (self.latency, self.webhook_latency or self.latency)
+        return not any(chances) and all(isinstance(latency, Fixed) for latency in latencies)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def our_names(self) -> Mapping[str, str]:
+        """Our name of each field that the buyer calls otherwise; of two that it calls alike, the first."""
+        return {theirs: ours for ours, theirs in reversed(self.mapping.items())}
 
     @field_validator("timezone")
     @classmethod

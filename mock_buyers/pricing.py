@@ -63,8 +63,9 @@ def quote(price: FixedPrice | TablePrice | CurvePrice, values: Mapping[str, Any]
     listed = _listed(price, values)
     if listed is None:
         return None
-    factor = Decimal(str(round(1 + dice.uniform(-price.jitter, price.jitter), 6)))
-    amount = (listed * factor).quantize(_CENT, rounding=ROUND_HALF_EVEN)
+    if price.jitter:
+        listed *= Decimal(str(round(1 + dice.uniform(-price.jitter, price.jitter), 6)))
+    amount = listed.quantize(_CENT, rounding=ROUND_HALF_EVEN)
     return amount if amount > 0 else None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from mock_buyers.buyer import MockBuyer
 from mock_buyers.personas import persona_from
+from mock_buyers.refusing import RefusedError
 
 PLATFORMS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "pingtree": {"ping": ("POST", "GET"), "post": ("POST",)},
@@ -36,6 +37,13 @@ class Registry:
     personas: Mapping[str, Mapping[str, Any]]
     buyers: dict[Address, MockBuyer] = field(default_factory=dict)
     run: str = field(default_factory=lambda: secrets.token_hex(8))  # by which others see that all was forgotten
+
+    def at(self, address: Address) -> MockBuyer:
+        """Return the buyer at an address. Raises RefusedError."""
+        buyer = self.buyers.get(address)
+        if buyer is None:
+            raise RefusedError(404, f"There is no buyer {'/'.join(address)}")
+        return buyer
 
     def put(self, address: Address, document: dict[str, Any]) -> tuple[MockBuyer, bool]:
         """Create a buyer or give it another character; return it, and whether it is new.

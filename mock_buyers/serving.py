@@ -9,8 +9,11 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Callable
 
-from aiohttp import web
+from mock_buyers.answers import Answer
+from mock_buyers.connection import Connection
+from mock_buyers.messages import Request
 
 _GRACE_SECONDS = 0.2  # for answers under way; a stalled one is cut then
 
@@ -40,30 +43,40 @@ def is_loopback(sock: socket.socket) -> bool:
     return host == "::1" or host.startswith("127.")
 
 
-def run(app: web.Application, sock: socket.socket, parent_fd: int | None) -> None:
+def run(answer: Callable[[Request], Answer], sock: socket.socket, parent_fd: int | None) -> None:
     """Serve until SIGTERM, Ctrl-C, or the end of the parent's pipe. Raises CannotStartError."""
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stalled answer holds a descriptor
-    asyncio.run(_serve(app, sock, parent_fd))
+    asyncio.run(_serve(answer, sock, parent_fd))
 
 
-async def _serve(app: web.Application, sock: socket.socket, parent_fd: int | None) -> None:
+async def _serve(answer: Callable[[Request], Answer], sock: socket.socket, parent_fd: int | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if parent_fd is not None:
         _watch(parent_fd, stop)
-    # A caller that hangs up frees its handler, so that stalled answers cannot pile up.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS, handler_cancellation=True)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, sock, backlog=1024).start()
-        print(json.dumps({"url": url_of(sock)}), flush=True)  # noqa: T201  the ready line is this program's output
-        await stop.wait()
-    finally:
-        await runner.cleanup()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # of connections too: a machine that vanished is noticed
+    connections: set[Connection] = set()
+    server = await loop.create_server(lambda: Connection(answer, connections), sock=sock, backlog=1024)
+    print(json.dumps({"url": url_of(sock)}), flush=True)  # noqa: T201  the ready line is this program's output
+    await stop.wait()
+    server.close()
+    await _end(connections)
+
+
+async def _end(connections: set[Connection]) -> None:
+    """End idle connections at once, others after the answer that is under way, or after the grace."""
+    for connection in tuple(connections):
+        connection.leave()
+    await asyncio.sleep(0)  # they are hung up in the next turn of the loop
+    if connections:
+        await asyncio.sleep(_GRACE_SECONDS)
+    for connection in tuple(connections):
+        connection.cut()
+    await asyncio.sleep(0)
 
 
 def _inherited(fd: int) -> socket.socket:

@@ -21,7 +21,7 @@ class Spending:
 
     def refuses(self, persona: Persona, amount: Decimal, now: datetime) -> str:
         """Return why the buyer cannot buy for this amount, or ""."""
-        self._turn_to(now.astimezone(ZoneInfo(persona.timezone)).date())
+        self._turn_to(now.astimezone(persona.zone).date())
         if persona.max_accepts_per_day is not None and self.accepts >= persona.max_accepts_per_day:
             return "daily cap reached"
         if persona.budget is None:

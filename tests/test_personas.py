@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from mock_buyers.answers import Answer
 from mock_buyers.buyer import REMEMBERED, Call, MockBuyer
 from mock_buyers.journal import Entry, Journal
 from mock_buyers.latency import LONGEST_MS, Latency, seconds
@@ -132,10 +133,10 @@ def _offer() -> Any:
 
 def test_a_journal_is_bounded_by_bytes_too() -> None:
     journal = Journal(most=1000, most_bytes=50_000)
-    for number in range(100):
-        journal.add(Entry(number, "", "ping", "POST", {"a": "b"}, "x" * 1000, 1000))
+    for _ in range(100):
+        journal.add(Entry.of("ping", "POST", MONDAY, [(b"a", b"b")], b"x" * 1000, Answer("accepted")))
     assert journal.held_bytes <= 50_000
-    assert journal.held_bytes == sum(entry.cost() for entry in journal.entries)
+    assert journal.held_bytes == sum(entry.cost for entry in journal.entries)
     assert journal.counters["evicted"] == 100 - len(journal.entries)
 
 
