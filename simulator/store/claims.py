@@ -47,7 +47,7 @@ def _claiming(keys: int) -> Statement:
             index_elements=persons.primary_key,
             set_={column.name: claiming.excluded[column.name] for column in _OF_LEAD},
             where=persons.c.at <= bindparam("cutoff"),
-        ).returning(persons.c.key)
+        )
         return found
 
     return Statement(claim)
@@ -146,7 +146,7 @@ def claim_persons(
     wanted = sorted(set(keys))
     if not wanted:
         return None
-    claimed = connection.rows(
+    claimed = connection.change(  # counted, not RETURNED, for which SQLite makes a table of its own
         _claiming(len(wanted)),
         tenant=tenant,
         scope=scope,
@@ -156,7 +156,7 @@ def claim_persons(
         cutoff=micros(cutoff),
         **{f"key_{n}": key for n, key in enumerate(wanted)},
     )
-    if len(claimed) == len(wanted):
+    if claimed == len(wanted):
         return None
     original = find_person(connection, tenant, scope, wanted, cutoff)
     if claimed or original is None:
