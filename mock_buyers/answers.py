@@ -14,7 +14,6 @@ TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 REFUSED = "refused"
 ACCEPTED = "accepted"
-UNCHECKED = "unchecked"
 
 
 class Answer(NamedTuple):
@@ -27,7 +26,7 @@ class Answer(NamedTuple):
     why: str = ""
     delay: float = 0.0
     fault: str = ""
-    signature: str = UNCHECKED
+    signature: str = "unchecked"
     duplicate: bool = False
     is_test: bool = False
     allow: str = ""

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from mock_buyers import answers
-from mock_buyers.answers import UNCHECKED, Answer
+from mock_buyers.answers import Answer
 from mock_buyers.journal import Journal
 from mock_buyers.latency import seconds
 from mock_buyers.personas import Persona
@@ -97,7 +97,7 @@ class MockBuyer:
         delay, signature = seconds(latency, dice), self._signature(call)
         reply = self._personal(call) or self._failure(call, rolls) or self._genuine(call, signature, rolls, dice)
         is_test = call.values is not None and call.values.get("is_test") is True
-        if delay or is_test or signature != UNCHECKED:
+        if delay or is_test or signature != "unchecked":
             return reply._replace(delay=delay, signature=signature, is_test=is_test)
         return reply
 
@@ -215,7 +215,7 @@ class MockBuyer:
         return ""
 
     def _webhook(self, call: Call, signature: str) -> Answer:
-        if signature not in ("good", UNCHECKED):
+        if signature not in ("good", "unchecked"):
             return answers.invalid_signature(f"the signature is {signature}")
         if call.values is None:
             return answers.problem(400, "Unreadable request", call.fault)
@@ -236,7 +236,7 @@ class MockBuyer:
 
     def _signature(self, call: Call) -> str:
         if call.kind != "webhook" or not self.persona.secret:
-            return UNCHECKED
+            return "unchecked"
         given = call.headers.get(SIGNATURE_HEADER, "")
         stamp = call.headers.get(TIMESTAMP_HEADER)
         if not given:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from mock_buyers.answers import UNCHECKED, Answer
+from mock_buyers.answers import Answer
 from mock_buyers.messages import Fields
 
 MASK = "***"
@@ -84,7 +84,7 @@ class Journal:
             counters[name] += 1
         counters["duplicate"] += answer.duplicate
         counters["test"] += answer.is_test
-        if answer.signature != UNCHECKED:
+        if answer.signature != "unchecked":
             counters[f"signature_{answer.signature}"] += 1
         while len(self.entries) > self.most or self.held_bytes > self.most_bytes:
             self.held_bytes -= self.entries.popleft().cost
