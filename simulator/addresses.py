@@ -12,11 +12,14 @@ class CannotStartError(Exception):
     """One line for the user: what is wrong and what to do."""
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Return the public socket, listening already; port 0 takes a free one. Raises CannotStartError for a taken one."""
+def listening(host: str, port: int, *, is_reserved: bool = False) -> socket.socket:
+    """Return the public socket, listening already; port 0 takes a free one. Raises CannotStartError for a taken one.
+
+    `is_reserved`: somebody holds the port for it, by `reserve`.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=is_reserved)
     except (OSError, OverflowError) as error:
         raise _cannot_listen(host, port, error) from error
 

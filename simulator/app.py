@@ -142,11 +142,11 @@ def _add_routes(app: Flask, works: Works) -> None:
         introduce=introduce,
         health=health,
         token=settings.control_token,
-        relayed=settings.wire,
+        relayed=settings.relayed,
         be_sure=exchange.be_sure,
     )
     vendor_api.register(
-        app, CONTRACTS.values(), exchange, works.recorder, relayed=settings.wire, strict=settings.strict
+        app, CONTRACTS.values(), exchange, works.recorder, relayed=settings.relayed, strict=settings.strict
     )
     app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
 

@@ -1,35 +1,34 @@
-"""Between the server and the application: a request in, its answer out, and on what it runs meanwhile. No routes.
+"""The application as the relay's upstream, in the same process: a request in, its answer out, and what it runs on.
 
 Calls that never block but where they say so take turns on the loop's thread, each on a fiber (`fibers.py`): no thread
-takes the interpreter from another. All else has a thread of its own.
+takes the interpreter from another. All else has a thread of its own. What reaches us was taken in whole by the relay.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import logging
-import signal
+import re
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, cast
+from urllib.parse import unquote_to_bytes
 
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its documented name
+from werkzeug.http import HTTP_STATUS_CODES, http_date
 
-from simulator.fibers import Fiber, current, parked
+from simulator.fibers import Fiber, current
 from simulator.threads import Threads
+from simulator.wire.upstream import Upstream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-KEPT = 9 * 1024 * 1024  # bytes of a body: more than the application takes from anybody
-READ = 24 * 1024 * 1024  # bytes: what is too large is read all the same, so that its sender gets to see the answer
-AT_ONCE = 1024 * 1024  # bytes that are not worth reading in parts
-PATIENCE = 30.0  # seconds for a body, where no relay stands in front, which has bounds of its own
-
+OFTEN = 4096  # bytes of a head that may come again and again: it is understood once
+_END = re.compile(rb"\n\r?\n")
+_BODILESS = frozenset({204, 304})
 _CGI = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 log = logging.getLogger(__name__)
@@ -37,84 +36,46 @@ log = logging.getLogger(__name__)
 Headers = list[tuple[str, str]]
 
 
-class Scope(Protocol):
-    """What the server says of a request (RSGI 1)."""
-
-    proto: str
-    http_version: str
-    server: str
-    client: str
-    scheme: str
-    method: str
-    path: str
-    query_string: str
-    headers: Any
-
-
 class Gateway:
-    """An RSGI application around a WSGI one.
+    """Answers the requests of many connections with one WSGI application.
 
-    `takes_turns` says of a path whether its calls may have fibers; the others have so many `threads` at most. `end` is
-    called when the process is told to stop.
+    `takes_turns` says of a path whether its calls may have fibers; the others have so many `threads` at most.
     """
 
     def __init__(
         self,
         application: WSGIApplication,
         takes_turns: Callable[[str], bool],
-        end: Callable[[], object],
         threads: int,
+        address: tuple[str, int],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._application = application
         self._takes_turns = takes_turns
-        self._end = end
         self._threads = Threads(threads, "requests")
+        self._address = {"SERVER_NAME": address[0], "SERVER_PORT": str(address[1])}
+        self.loop = loop
+        self._date = ""
+        self._date_until = 0.0
 
-    def __rsgi_init__(self, _loop: asyncio.AbstractEventLoop) -> None:
-        """Listen for signals as well. The server takes them from the loop: Python's own handlers are free."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told)
+    def connect(self, upstream: Upstream) -> None:
+        """Be the other end of one client's connection."""
+        upstream.connection_made(cast("asyncio.Transport", _Seat(self, upstream)))
 
-    def _told(self, _number: int, _frame: object) -> None:
-        # On a thread, for whatever lock the interrupted code holds.
-        threading.Thread(target=self._end, name="end of streams", daemon=True).start()
-
-    async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
-        loop = asyncio.get_running_loop()
-        headers = scope.headers.items()
-        environ = _environ(scope, headers)
-        environ["wsgi.input"] = io.BytesIO(await _body(protocol, environ.get("CONTENT_LENGTH", "")))
-        if self._takes_turns(scope.path):
-            await self._on_a_fiber(environ, protocol, loop)
+    def serve(self, seat: _Seat, message: bytes) -> None:
+        end = _END.search(message)
+        assert end is not None  # the relay has read it
+        head = message[: end.end()]
+        asked = _understood(head) if len(head) <= OFTEN else _understood.__wrapped__(head)
+        environ = asked.environ | self._address
+        environ["REMOTE_ADDR"] = seat.peer
+        environ["wsgi.input"] = io.BytesIO(message[end.end() :])
+        if self._takes_turns(environ["PATH_INFO"]):
+            Fiber(lambda: self._answer(environ, asked, seat), self.loop).switch()
         else:
-            await self._on_a_thread(environ, protocol, loop)
+            self._threads.do(lambda: self._answer(environ, asked, seat))
 
-    async def _on_a_fiber(self, environ: WSGIEnvironment, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
-        ended: asyncio.Future[None] | None = None
-
-        def work() -> None:
-            self._answer(environ, protocol, loop)
-            if ended is not None:
-                ended.set_result(None)
-
-        fiber = Fiber(work, loop)
-        fiber.switch()
-        if not fiber.dead:
-            ended = loop.create_future()
-            await ended
-
-    async def _on_a_thread(self, environ: WSGIEnvironment, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
-        ended = loop.create_future()
-
-        def work() -> None:
-            self._answer(environ, protocol, loop)
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(ended.set_result, None)
-
-        self._threads.do(work)
-        await ended
-
-    def _answer(self, environ: WSGIEnvironment, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def _answer(self, environ: WSGIEnvironment, asked: _Asked, seat: _Seat) -> None:
         said: list[tuple[int, Headers]] = []
 
         def start(status: str, headers: Headers, _error: object = None) -> Callable[[bytes], object]:
@@ -122,18 +83,23 @@ class Gateway:
             return _no_writing
 
         try:
-            parts = self._application(environ, start)
+            parts: Iterable[bytes] = self._application(environ, start)
             if current() is not None and not isinstance(parts, list):
-                parts = _collected(parts)  # a stream has a thread
-            status, headers = said[-1]
-            if isinstance(parts, list) and _is_whole(parts, headers):
-                protocol.response_bytes(status, headers, b"".join(parts))
+                parts = _collected(parts)  # only threads wait for a stream
+            answer = _Answer(asked, *said[-1])
+            if isinstance(parts, list):
+                seat.say(answer.whole(parts, self._now()), last=answer.is_last)
             else:
-                _send_in_parts(parts, protocol.response_stream(status, headers), loop)
+                _stream(answer, parts, seat, self._now())
         except Exception:
             log.exception("%s %s could not be answered", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            with contextlib.suppress(Exception):  # it was answered half, and the server hangs up
-                protocol.response_empty(500, [])
+            seat.say(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", last=True)
+
+    def _now(self) -> str:
+        """Return the date for a head; it is worded once a second."""
+        if (now := self.loop.time()) >= self._date_until:
+            self._date, self._date_until = http_date(), now + 1
+        return self._date
 
 
 def _no_writing(_part: bytes) -> object:
@@ -152,82 +118,159 @@ def _close(parts: Iterable[bytes]) -> None:
         close()
 
 
-def _is_whole(parts: list[bytes], headers: Headers) -> bool:
-    """Whether the length is the one that is announced: HEAD and some faults announce another."""
-    announced = next((value for name, value in reversed(headers) if name.lower() == "content-length"), None)
-    return announced is None or int(announced) == sum(map(len, parts))
+class _Seat:
+    """The application's end of one client's connection: what a transport is to `wire.upstream`."""
+
+    def __init__(self, gateway: Gateway, upstream: Upstream) -> None:
+        self._gateway = gateway
+        self._upstream = upstream
+        self._flows = threading.Event()
+        self._flows.set()
+        self._is_over = False
+        self.is_left = False  # nobody reads any more
+        self.peer = upstream.peer
+
+    # What the client's side does; always on the loop's thread.
+
+    def write(self, message: bytes) -> None:
+        # Soon, not now: whoever pipelines a thousand requests must not be a thousand calls deep.
+        self._gateway.loop.call_soon(self._gateway.serve, self, message)
+
+    def write_eof(self) -> None:
+        self.is_left = True
+        self._flows.set()
+
+    def abort(self) -> None:
+        self.write_eof()
+        self._end()
+
+    def pause_reading(self) -> None:
+        self._flows.clear()
+
+    def resume_reading(self) -> None:
+        self._flows.set()
+
+    # What the application does, on whatever thread it runs.
+
+    def say(self, data: bytes, *, last: bool = False) -> None:
+        """Give the client some bytes; `last`: and hang up."""
+        if current() is not None:
+            self._heard(data, last=last)
+        else:
+            self._gateway.loop.call_soon_threadsafe(lambda: self._heard(data, last=last))
+
+    def say_and_wait(self, data: bytes) -> None:
+        """Do the same from a thread, and wait until the client has room for more."""
+        passed = threading.Event()
+
+        def now() -> None:
+            self._heard(data, last=False)
+            passed.set()
+
+        self._gateway.loop.call_soon_threadsafe(now)
+        passed.wait()
+        self._flows.wait()
+
+    def _heard(self, data: bytes, *, last: bool) -> None:
+        if not self._is_over:
+            self._upstream.data_received(data)
+        if last:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = self.is_left = True
+            self._gateway.loop.call_soon(self._upstream.connection_lost, None)
 
 
-def _send_in_parts(parts: Iterable[bytes], transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-    """Send part by part, each when the one before it is away. A reader that went away ends it."""
-    try:
-        for part in parts:
-            _wait_for(partial(transport.send_bytes, part), loop)
-    finally:
-        _close(parts)
+class _Asked(NamedTuple):
+    """What a head says. `is_last`: the client wants the connection to end."""
+
+    environ: WSGIEnvironment
+    method: str
+    is_old: bool
+    is_last: bool
 
 
-def _wait_for(begin: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> None:
-    """Wait for something of the loop's, on a fiber or a thread. Raises what it raises."""
-
-    async def whole() -> None:
-        await begin()
-
-    fiber = current()
-    if fiber is None:
-        asyncio.run_coroutine_threadsafe(whole(), loop).result()
-    else:
-        task = loop.create_task(whole())
-        parked(fiber, task.add_done_callback).result()
-
-
-async def _body(protocol: Any, length: str) -> bytes:
-    """Return what was sent; nothing where it broke off or did not come in time."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            if length and int(length) <= AT_ONCE:
-                return bytes(await protocol())
-            parts, size = [], 0
-            async for part in protocol:
-                size += len(part)
-                if size <= KEPT:
-                    parts.append(bytes(part))
-                elif size > READ:
-                    break
-            return b"".join(parts)
-    except (TimeoutError, ProtocolClosed):
-        return b""
-
-
-def _environ(scope: Scope, headers: Headers) -> WSGIEnvironment:
-    server, _, port = scope.server.rpartition(":")
+@lru_cache(512)
+def _understood(head: bytes) -> _Asked:
+    lines = head.split(b"\n")
+    method, target, version = lines[0].strip().decode("latin-1").split(" ")
+    path, _, query = re.sub(r"\Ahttps?://[^/?]*", "", target).partition("?")
     environ: WSGIEnvironment = {
-        "REQUEST_METHOD": scope.method,
+        "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": _latin(scope.path),
-        "QUERY_STRING": _latin(scope.query_string),
-        "SERVER_NAME": server,
-        "SERVER_PORT": port,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "PATH_INFO": unquote_to_bytes(path.encode("latin-1")).decode("latin-1") if "%" in path else path,
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": version,
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope.scheme,
+        "wsgi.url_scheme": "http",
         "wsgi.errors": sys.stderr,
         "wsgi.input_terminated": True,
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    for name, value in headers:
-        key = _key(name)
+    for name, value in _fields(lines[1:]):
+        key = _CGI.get(name) or f"HTTP_{name.upper().replace('-', '_')}"
         environ[key] = f"{environ[key]}{';' if name == 'cookie' else ','}{value}" if key in environ else value
-    return environ
+    wishes = {word.strip().lower() for word in environ.get("HTTP_CONNECTION", "").split(",")}
+    is_old = version == "HTTP/1.0"
+    return _Asked(environ, method, is_old, "close" in wishes or (is_old and "keep-alive" not in wishes))
 
 
-def _latin(text: str) -> str:
-    return text if text.isascii() else text.encode().decode("latin-1")
+def _fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            yield name.lower(), value.strip(" \t\r")
 
 
-@lru_cache(1024)
-def _key(name: str) -> str:
-    return _CGI.get(name) or f"HTTP_{name.upper().replace('-', '_')}"
+class _Answer:
+    """An answer on its way into bytes."""
+
+    def __init__(self, asked: _Asked, status: int, headers: Headers) -> None:
+        self._status = status
+        self._headers = headers
+        self._is_bodiless = asked.method == "HEAD" or status in _BODILESS
+        self._is_old = asked.is_old
+        named = {name.lower(): value for name, value in headers}
+        self._length = named.get("content-length")
+        self.in_chunks = self._length is None and not self._is_bodiless and not asked.is_old
+        self.is_last = asked.is_last or "close" in named.get("connection", "").lower()
+
+    def whole(self, parts: list[bytes], date: str) -> bytes:
+        body = b"" if self._is_bodiless else b"".join(parts)
+        if self._length is None and not self._is_bodiless:
+            self._length, self.in_chunks = str(len(body)), False
+            self._headers = [*self._headers, ("Content-Length", self._length)]
+        elif self._length is not None and int(self._length) != len(body) and not self._is_bodiless:
+            self.is_last = True  # more was announced than comes: only hanging up says so
+        return self.head(date) + body
+
+    def head(self, date: str) -> bytes:
+        lines = [f"HTTP/1.1 {self._status} {HTTP_STATUS_CODES.get(self._status, 'Unknown')}"]
+        lines += [f"{name}: {value}" for name, value in self._headers if name.lower() != "connection"]
+        lines.append(f"Date: {date}")
+        if self.in_chunks:
+            lines.append("Transfer-Encoding: chunked")
+        if self.is_last:
+            lines.append("Connection: close")
+        elif self._is_old:
+            lines.append("Connection: keep-alive")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+
+
+def _stream(answer: _Answer, parts: Iterable[bytes], seat: _Seat, date: str) -> None:
+    """Send part by part, each when the client has room for it. A reader that went away ends it."""
+    answer.is_last = answer.is_last or not answer.in_chunks
+    try:
+        seat.say_and_wait(answer.head(date))
+        for part in parts:
+            if seat.is_left:
+                return
+            if part:
+                seat.say_and_wait(b"%x\r\n%s\r\n" % (len(part), part) if answer.in_chunks else part)
+    finally:
+        _close(parts)
+    seat.say(b"0\r\n\r\n" if answer.in_chunks else b"", last=answer.is_last)

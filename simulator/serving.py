@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from simulator import posting
-from simulator.addresses import CannotStartError
+from simulator.addresses import CannotStartError, listening
 from simulator.app import create
 from simulator.events import on_end_of_process
 from simulator.folders import PrivateFolder
@@ -28,6 +30,9 @@ from simulator.settings import Settings
 from simulator.store import Store, StoreUnavailableError
 from simulator.web import vendor_api
 from simulator.web.plain import Application
+from simulator.wire.patience import Deadlines
+from simulator.wire.program import most_connections, told_to_stop
+from simulator.wire.relay import Relay
 
 RETRY = 0.5  # seconds between tries of a worker that finds no database
 NEVER = 24 * 3600 * 1000  # milliseconds
@@ -43,6 +48,35 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     """
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
     lock = sole_use_of(settings.database)
+    try:
+        if settings.takes_turns:
+            _serve_here(settings, parent_fd)
+        else:
+            _serve_by_workers(settings, parent_fd)
+    finally:
+        lock.release()
+
+
+def _serve_here(settings: Settings, parent_fd: int | None) -> None:
+    """Serve from this process, in turns."""
+    app = create(settings)
+    _settle()
+    with listening(settings.host, settings.port, is_reserved=True) as sock:
+        asyncio.run(_relay(settings, app, sock, parent_fd))
+
+
+async def _relay(settings: Settings, app: Application, sock: socket.socket, parent_fd: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    gateway = Gateway(app, vendor_api.is_vendors, settings.threads, (settings.host, settings.port), loop)
+    relay = Relay(sock, gateway.connect, most_connections(), Deadlines())
+    relay.start()
+    await told_to_stop(parent_fd)
+    app.end()
+    await relay.stop(settings.grace)
+
+
+def _serve_by_workers(settings: Settings, parent_fd: int | None) -> None:
+    """Serve from processes with threads."""
     Store.open(settings.database).close()
     own_folder = PrivateFolder() if settings.workers > 1 and not settings.folder else None
     if own_folder is not None:
@@ -53,17 +87,10 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         starts = multiprocessing.Value("i", 0)
         server.serve(target_loader=partial(_load, settings, starts), wrap_loader=False)
     finally:
-        lock.release()
         if own_folder is not None:
             own_folder.remove()
         if settings.wire:  # the supervisor does the same, unless it was killed
             shutil.rmtree(Path(settings.socket_path).parent, ignore_errors=True)
-
-
-def _takes_turns(settings: Settings) -> bool:
-    """Whether calls take turns on one thread: where neither the store nor the limits are behind a network."""
-    own_store = "://" not in settings.database or settings.database.startswith("sqlite")
-    return own_store and "://" not in settings.shared_limits
 
 
 def _server(settings: Settings, *, told: bool) -> Any:
@@ -79,10 +106,10 @@ def _server(settings: Settings, *, told: bool) -> Any:
         port=settings.port,
         uds=Path(settings.socket_path) if settings.wire else None,
         http=HTTPModes.http1,
-        interface=Interfaces.RSGI if _takes_turns(settings) else Interfaces.WSGI,
+        interface=Interfaces.WSGI,
         workers=settings.workers,
         respawn_failed_workers=settings.workers > 1,
-        blocking_threads=1 if _takes_turns(settings) else settings.threads,
+        blocking_threads=settings.threads,
         blocking_threads_idle_timeout=600,
         log_enabled=told,
         log_level=LogLevels.error,
@@ -111,30 +138,27 @@ def _load(settings: Settings, starts: Any) -> Any:
     if again:
         print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201
     try:
-        return _target(settings, _created(settings, patient=again))
+        app = _created(settings, patient=again)
+        _forget_environment()
+        _settle()
+        on_end_of_process(app.end)
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
         os.kill(os.getppid(), signal.SIGTERM)
         os._exit(3)
+    else:
+        return app
 
 
-def _target(settings: Settings, app: Application) -> Any:
-    """Return what the server calls."""
-    _settle()
-    if _takes_turns(settings):
-        return Gateway(app, vendor_api.is_vendors, app.end, settings.threads)
-    on_end_of_process(app.end)
-    return app
+def _forget_environment() -> None:
+    """Take out of the environment what the application would take for headers: granian hands it all of that as well."""
+    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
+        del os.environ[name]
 
 
 def _settle() -> None:
-    """Keep the collector from walking over the application again and again; a request leaves it little to find.
-
-    granian hands the environment of this process to the application as well: what it would take for headers goes.
-    """
-    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
-        del os.environ[name]
+    """Keep the collector from walking over the application again and again; a request leaves it little to find."""
     gc.freeze()
     gc.enable()
     gc.set_threshold(10_000, 50, 100)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,8 +103,10 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
         supervisor.end_with_stdin()
     with supervisor.signals_as_interrupts():
         try:
-            with reserve(host, port) if more["direct"] else listening(host, port) as public:
-                settings = _settings(config, host, public.getsockname()[1], db, threads, **more)
+            asked = _settings(config, host, port, db, threads, **more)
+            reserves = asked.direct or asked.takes_turns
+            with reserve(host, port) if reserves else listening(host, port) as public:
+                settings = replace(asked, port=public.getsockname()[1])
                 with _waiting("starting the sandbox", quiet=as_json):
                     welcome = programs.start(settings, public)
                 _show(welcome, as_json=as_json)
@@ -153,9 +156,6 @@ def _load_quickly() -> None:
 
 
 def _serve(settings: Any, parent_fd: int | None = None) -> None:
-    gc.disable()  # nothing that is loaded is garbage, and looking took a tenth of the start; `serving` turns it on
-    # No plugin of another project's changes what our models do, and pydantic would look for one in each package.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from simulator import serving
 
     serving.serve(settings, parent_fd)

@@ -66,9 +66,23 @@ class Settings:
         return json.dumps(asdict(self), default=str)
 
     @property
+    def takes_turns(self) -> bool:
+        """Whether calls take turns on one thread behind a relay of the same process.
+
+        So it is where neither the store nor the limits are behind a network.
+        """
+        own_store = "://" not in self.database or self.database.startswith("sqlite")
+        return own_store and "://" not in self.shared_limits
+
+    @property
     def wire(self) -> bool:
-        """Whether the relay stands in front, which performs transport faults."""
+        """Whether a relay of its own process stands in front."""
         return bool(self.socket_path)
+
+    @property
+    def relayed(self) -> bool:
+        """Whether a relay takes requests in and performs transport faults."""
+        return self.wire or self.takes_turns
 
     @property
     def shared_limits(self) -> str:

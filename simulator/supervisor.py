@@ -48,14 +48,15 @@ class Supervisor:
     def start(self, settings: Settings, public: socket.socket) -> dict[str, Any]:
         """Start all programs; return the simulator's welcome. Raises ChildError, CannotStartError.
 
-        `public` is the listening socket of the sandbox's address, which stays open as long as `wait` takes; with
-        `direct`, one that keeps the port reserved.
+        `public` is the listening socket of the sandbox's address, which stays open as long as `wait` takes; where no
+        relay has a process of its own, one that keeps the port reserved.
         """
         settings = replace(settings, mock_buyers_url=self.start_mock_buyers("127.0.0.1"))
-        if not settings.direct or settings.workers > 1:
+        needs_relay = not (settings.direct or settings.takes_turns)
+        if needs_relay or settings.workers > 1:
             self._folder = PrivateFolder()
             settings = replace(settings, folder=self._folder.path)
-        if not settings.direct:
+        if needs_relay:
             settings = replace(settings, socket_path=f"{settings.folder}/s")
         self.start_simulator(settings)
         if settings.wire:

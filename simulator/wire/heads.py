@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from simulator.wire.refusals import HEADER, LONGEST_TARGET, MOST_HEADERS, Refusal
 
 MAX_HEAD = 384 * 1024  # bytes; the server behind takes a little more
+
+OFTEN = 4096  # bytes of a head that may come again and again: it is read once
 
 IN_CHUNKS = -1
 
@@ -45,6 +48,15 @@ class Head(NamedTuple):
 
 def read(head: bytes) -> Head | Refusal:
     """Read a head, which ends with its empty line and has none before."""
+    return _read_before(head) if len(head) <= OFTEN else _read(head)
+
+
+@lru_cache(512)
+def _read_before(head: bytes) -> Head | Refusal:
+    return _read(head)
+
+
+def _read(head: bytes) -> Head | Refusal:
     found = _HEAD.fullmatch(head)
     if found is None:
         return _why(head)

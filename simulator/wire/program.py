@@ -71,18 +71,23 @@ async def _run(
     deadlines: Deadlines,
     grace: float,
 ) -> None:
+    most = most_connections()
+    relay = Relay(listening, upstream, most, deadlines)
+    relay.start()
+    print(json.dumps({"ready": True, "most_connections": most}), flush=True)  # noqa: T201  the program's output
+    await told_to_stop(parent_fd)
+    await relay.stop(grace)
+
+
+async def told_to_stop(parent_fd: int | None) -> None:
+    """Wait for SIGTERM, Ctrl-C, or the end of the parent's pipe."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if parent_fd is not None:
         _watch(parent_fd, stop)
-    most = most_connections()
-    relay = Relay(listening, upstream, most, deadlines)
-    relay.start()
-    print(json.dumps({"ready": True, "most_connections": most}), flush=True)  # noqa: T201  the program's output
     await stop.wait()
-    await relay.stop(grace)
 
 
 def most_connections() -> int:

@@ -11,6 +11,9 @@ from typing import cast
 from simulator.wire.intake import Part
 from simulator.wire.link import Client
 from simulator.wire.patience import Deadlines, Patience, Room
+from simulator.wire.upstream import Upstream
+
+Place = str | tuple[str, int]
 
 PATIENCE = 10.0  # seconds that a connection waits for a simulator that is just starting
 RETRY = 0.02
@@ -21,12 +24,15 @@ UNFINISHED = 1.0  # seconds that the rest of a request has after the stop
 
 
 class Relay:
-    """Carries connections from one listening socket to `upstream`: a socket's path, or host and port."""
+    """Carries connections from one listening socket to `upstream`: a socket's path, host and port, or a function.
+
+    The function is given the simulator's end of each connection, in the process that it runs in.
+    """
 
     def __init__(
         self,
         listening: socket.socket,
-        upstream: str | tuple[str, int],
+        upstream: Place | Callable[[Upstream], None],
         most_connections: int,
         deadlines: Deadlines,
     ) -> None:
@@ -87,8 +93,11 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), max(ends - self._loop.time(), 0))
 
-    async def connect(self, make: Callable[[], asyncio.Protocol]) -> None:
+    async def connect(self, make: Callable[[], Upstream]) -> None:
         """Connect to the simulator, waiting for one that is starting. Raises OSError when none comes."""
+        if callable(self._upstream):
+            self._upstream(make())
+            return
         deadline = self._loop.time() + PATIENCE
         while True:
             try:

@@ -27,6 +27,12 @@ class Upstream(asyncio.Protocol):
     def __init__(self, client: Asker) -> None:
         self._client = client
 
+    @property
+    def peer(self) -> str:
+        """The client's address; "" where it has none."""
+        place = self._client.transport.get_extra_info("peername")
+        return str(place[0]) if isinstance(place, tuple) else ""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         if self._client.transport.is_closing():
