@@ -84,9 +84,9 @@ class Gateway:
 
         try:
             parts: Iterable[bytes] = self._application(environ, start)
-            if current() is not None and not isinstance(parts, list):
-                parts = _collected(parts)  # only threads wait for a stream
             answer = _Answer(asked, *said[-1])
+            if not isinstance(parts, list) and (answer.has_length or current() is not None):
+                parts = _collected(parts)  # what has no length is a stream, and only threads wait for one
             if isinstance(parts, list):
                 seat.say(answer.whole(parts, self._now()), last=answer.is_last)
             else:
@@ -236,6 +236,7 @@ class _Answer:
         self._is_old = asked.is_old
         named = {name.lower(): value for name, value in headers}
         self._length = named.get("content-length")
+        self.has_length = self._length is not None
         self.in_chunks = self._length is None and not self._is_bodiless and not asked.is_old
         self.is_last = asked.is_last or "close" in named.get("connection", "").lower()
 

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,16 +96,16 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
     """
     from simulator import supervisor
     from simulator.addresses import CannotStartError, listening, reserve
+    from simulator.settings import is_alone
 
     programs = supervisor.Supervisor()
     if more.pop("until_stdin_ends"):
         supervisor.end_with_stdin()
     with supervisor.signals_as_interrupts():
         try:
-            asked = _settings(config, host, port, db, threads, **more)
-            reserves = asked.direct or asked.takes_turns
+            reserves = more["direct"] or is_alone(db, more["redis"])
             with reserve(host, port) if reserves else listening(host, port) as public:
-                settings = replace(asked, port=public.getsockname()[1])
+                settings = _settings(config, host, public.getsockname()[1], db, threads, **more)
                 with _waiting("starting the sandbox", quiet=as_json):
                     welcome = programs.start(settings, public)
                 _show(welcome, as_json=as_json)

@@ -71,8 +71,7 @@ class Settings:
 
         So it is where neither the store nor the limits are behind a network.
         """
-        own_store = "://" not in self.database or self.database.startswith("sqlite")
-        return own_store and "://" not in self.shared_limits
+        return is_alone(self.database, self.shared_limits)
 
     @property
     def wire(self) -> bool:
@@ -98,6 +97,11 @@ class Settings:
     def base_url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+
+def is_alone(database: str, limits: str) -> bool:
+    """Whether neither the store nor the state of the rate limits is behind a network."""
+    return ("://" not in database or database.startswith("sqlite")) and "://" not in limits
 
 
 def default_database() -> Path:

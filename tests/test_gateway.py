@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.running import Client, Running, sandbox, wait_until, written
+from tests.running import Client, Running, sandbox, written
 
 SUPPLIER = {"id": "s", "api_key": "k", "campaigns": ["c"]}
 CAMPAIGN = {"id": "c", "buyers": [{"id": "b", "price": 45}]}
@@ -57,18 +57,21 @@ def test_the_control_api_answers_while_calls_wait(up: Running) -> None:
 
 def test_a_stream_comes_part_by_part_and_gives_its_place_back(up: Running) -> None:
     for _ in range(3):  # there is a place for one
-        with requests.get(f"{up.base_url}/__sandbox/events", stream=True, timeout=30) as stream:
+        with listener(up) as stream:
             lines = stream.iter_lines()
             assert next(lines) == b": listening"
             answer = requests.post(f"{up.base_url}/api/v1/ping", json=ping(), headers=HEADERS, timeout=30)
             told = next(line for line in lines if line.startswith(b"data: "))
             assert json.loads(told.removeprefix(b"data: "))["id"] == answer.headers["X-Sandbox-Request-Id"]
-        wait_until(lambda: has_room(up), "the place is free again")
 
 
-def has_room(up: Running) -> bool:
-    with requests.get(f"{up.base_url}/__sandbox/events", stream=True, timeout=30) as stream:
-        return stream.status_code == 200
+def listener(up: Running) -> requests.Response:
+    """Return a stream, once there is a place for it."""
+    end = time.monotonic() + 30
+    while (stream := requests.get(f"{up.base_url}/__sandbox/events", stream=True, timeout=30)).status_code == 503:
+        assert time.monotonic() < end, "the place was not given back"
+        time.sleep(0.05)
+    return stream
 
 
 def test_a_header_that_is_sent_twice_is_a_list(up: Running) -> None:
