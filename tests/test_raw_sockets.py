@@ -118,6 +118,10 @@ def warmed_up(running: Running) -> dict[int, Held]:
         for number, client in enumerate(clients):
             client.ask(*(ping(running) if number % 2 else ingest(running)))
         assert {client.answer()[0] for client in clients} <= {200, 201}
+    for _ in range(20):  # these have threads
+        for client in clients:
+            client.ask("/__sandbox/clock", {}, {})
+        assert {client.answer()[0] for client in clients} == {400}
     for client in clients:
         client.close()
     seen: list[dict[int, Held]] = []

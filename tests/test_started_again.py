@@ -1,4 +1,7 @@
-"""Mock buyers and relay that die are started again at the same address; when they do nothing but die, all ends."""
+"""Mock buyers and relay that die are started again at the same address; when they do nothing but die, all ends.
+
+A relay has a process of its own where the store is a server's.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from simulator.children import Child
+from tests.postgres import Postgres
 from tests.running import PATIENCE, Client, Running, alive, running_as, sandbox, wait_until
 from tests.sandbox import Sandbox, readings_of
 
@@ -22,8 +26,8 @@ PROGRAMS = {"mock_buyers": "mock buyers", "simulator.wire": "relay"}
 
 
 @pytest.fixture
-def up() -> Iterator[Running]:
-    with sandbox("--db", ":memory:") as running:
+def up(postgres_server: Postgres) -> Iterator[Running]:
+    with sandbox("--db", postgres_server.database()) as running:
         yield running
 
 

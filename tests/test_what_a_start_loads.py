@@ -33,7 +33,7 @@ def test_a_start_does_not_load(module: str) -> None:
 
 
 def test_an_application_that_serves_collects_garbage_again() -> None:
-    program = "import gc; gc.disable(); from simulator import serving; serving._settled(None); print(gc.isenabled())"
+    program = "import gc; gc.disable(); from simulator import serving; serving._settle(); print(gc.isenabled())"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout == "True\n"
 
