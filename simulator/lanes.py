@@ -39,6 +39,10 @@ class Lanes:
                     del self._alone[tenant]
                     self._changed.notify_all()
 
+    def is_taken(self, tenant: str, receiver: Receiver) -> bool:
+        """Whether somebody is sending to the receiver at this moment."""
+        return receiver in self._busy.get(tenant, ())
+
     def begin(self, tenant: str, receiver: Receiver) -> bool:
         with self._changed:
             busy = self._busy.get(tenant, set())

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -149,14 +149,16 @@ class Courier:
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._wake.clear()
+            began = time.thread_time()
             try:
                 self._let_go()
                 for name in self._store.tenants_with_deliveries():
                     self._look_after(name)
             except StoreError:
                 log.exception("the outbox could not be read; trying again")
+            looked = time.thread_time() - began
             if self._wake.wait(IDLE):
-                self._stopped.wait(GATHERING)
+                self._stopped.wait(max(GATHERING, self._rest(looked, self._tenants)))
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
@@ -171,6 +173,8 @@ class Courier:
         if tenant is None:  # deleted, or of a sandbox file that is not in force
             return
         for receiver in self._store.receivers(tenant.id):
+            if self._lanes.is_taken(tenant.id, receiver):
+                continue
             due = self._store.due_deliveries(tenant.id, tenant.clock.now(), 1, receiver)
             if due and not self._stopped.is_set() and self._lanes.begin(tenant.id, receiver):
                 self._jobs.put((tenant, receiver))
@@ -195,7 +199,7 @@ class Courier:
             # Read again: since it was looked at, somebody else may have been the sole sender.
             if self._send(tenant, self._taken(tenant, receiver)):
                 self._wake.set()
-                self._give_way(tenant, time.thread_time() - began)
+                self._stopped.wait(self._rest(time.thread_time() - began, (tenant,)))
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
@@ -204,10 +208,13 @@ class Courier:
         finally:
             self._lanes.end(tenant.id, receiver)
 
-    def _give_way(self, tenant: Tenant, seconds: float) -> None:
-        """Leave the interpreter to calls that are under way: what is to be sent is stored and can wait, they cannot."""
-        if tenant.presence.is_busy:
-            self._stopped.wait(min(REST * seconds, LONGEST_REST))
+    def _rest(self, seconds: float, tenants: Iterable[Tenant]) -> float:
+        """Return how long to leave the interpreter to calls that are under way, after having had it so many seconds.
+
+        What is to be sent is stored and can wait; they cannot.
+        """
+        is_busy = any(tenant.presence.is_busy for tenant in tenants)
+        return min(REST * seconds, LONGEST_REST) if is_busy else 0.0
 
     def _send(self, tenant: Tenant, due: Sequence[DeliveryRecord]) -> Counter[DeliveryStatus]:
         if not due:
