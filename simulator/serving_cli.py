@@ -85,8 +85,8 @@ def _server_options(command: F) -> F:
 @click.command()
 @_server_options
 @click.option("--direct", is_flag=True, envvar="LEADSANDBOX_DIRECT", show_envvar=True,
-              help="Leave out the relay: faster; resets and hangs are then approximated, and bodies come as slowly "
-              "as they like.")  # fmt: skip
+              help="On PostgreSQL or with Redis, leave out the relay: faster; resets and hangs are then approximated, "
+              "and a body that never comes holds a thread for ever.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything a script needs as one JSON line.")
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_json: bool, **more: Any) -> None:
@@ -126,9 +126,10 @@ def up(*, config: Path | None, host: str, port: int, db: str, threads: int, as_j
 @_server_options
 @click.option("--mock-buyers-url", default="", help="Where the mock buyers of this sandbox are.")
 def serve(*, config: Path | None, host: str, port: int, db: str, threads: int, **more: Any) -> None:
-    """Run the simulator alone, without mock buyers and relay. Most users want `up`.
+    """Run the simulator alone, without mock buyers. Most users want `up`.
 
-    Without a relay, bodies come as slowly as they like: put a proxy in front where strangers may call.
+    On PostgreSQL or with Redis it has no relay, and a body that never comes holds a thread for ever: put a proxy in
+    front where strangers may call.
     """
     from simulator.addresses import reserve
 

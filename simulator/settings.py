@@ -25,8 +25,8 @@ class Settings:
 
     `stop_timeout` is seconds from the signal to the end, whatever is under way.
 
-    `direct` is for `up`: no relay in front. `socket_path` is the Unix socket that the relay speaks to, "" without one;
-    host and port are the public address in either case.
+    `direct` is for `up`: no relay in a process of its own. `socket_path` is the Unix socket that such a one speaks to,
+    "" without one; host and port are the public address in either case.
 
     `strict` leaves the sandbox's own headers out of the vendors' answers. `journal_entries` and `journal_bytes` bound
     the journal of each tenant. `conformance_report` is a report.json that the dashboard shows; it may appear later.

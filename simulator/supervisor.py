@@ -132,7 +132,7 @@ class Supervisor:
     def stop(self, seconds: float) -> bool:
         """End the programs within so many seconds; return whether they had that time.
 
-        The relay goes first, once it has passed on the answers under way, and the receivers of the last webhooks last.
+        A relay goes first, once it has passed on the answers under way, and the receivers of the last webhooks last.
         A second Ctrl-C or SIGTERM ends all at once.
         """
         ends = time.monotonic() + seconds

@@ -13,8 +13,8 @@ from simulator.wire.faults import HEADER, LONGEST_MS, Fault, Kind
 def apply(response: Response, fault: Fault, *, relayed: bool) -> Response:
     """Return the response with the fault on it, which may be the same object.
 
-    `relayed` says whether the relay stands in front, as it does unless `--direct` was given. Without it, `slow` and
-    `hang` wait here, and a reset is a connection that is closed without a complete answer. Distributions are
+    `relayed` says whether the relay stands in front, as it does except on PostgreSQL with `--direct`. Without it,
+    `slow` and `hang` wait here, and a reset is a connection that is closed without a complete answer. Distributions are
     to be drawn before, with `faults.drawn`; raises ValueError for one that was not.
     """
     if fault.pause is not None and fault.fixed_ms is None:

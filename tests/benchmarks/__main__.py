@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from typing import Any
 
 from tests.benchmarks import peers, reporting
-from tests.benchmarks.generator import Work
 from tests.benchmarks.measuring import (
     FLOOR,
     Plan,
@@ -28,9 +27,10 @@ from tests.benchmarks.measuring import (
     starts,
     two_workers,
 )
-from tests.benchmarks.processes import BenchError, free_port, serving
+from tests.benchmarks.processes import BenchError, Server, free_port, serving
 from tests.benchmarks.sandboxes import INGEST, PRECHECK, Sandbox, sandbox
 
+FLOORS = {FLOOR: 0, "the same on granian, one thread": 1, "the same on granian, 32 threads": 32}
 SHORT = Plan(rounds=1, seconds=2, leads=20_000)
 
 
@@ -50,7 +50,7 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def ours(one: Sandbox, relayed: Sandbox) -> list[Row]:
+def ours(one: Sandbox) -> list[Row]:
     server = one.server
     return [
         Row("ingest", server, INGEST, "ours"),
@@ -59,8 +59,12 @@ def ours(one: Sandbox, relayed: Sandbox) -> list[Row]:
         Row("Pingtree post", server, one.pingtree("post", "src_bench_1"), "ours", continues=True),
         Row("Pingtree ping, 3 buyers", server, one.pingtree("ping", "src_bench_3"), "ours"),
         Row("Pingtree ping, 10 buyers", server, one.pingtree("ping", "src_bench_10"), "ours"),
-        Row("ingest through the relay", relayed.server, INGEST, "ours"),
     ]
+
+
+def _floor(stack: ExitStack, threads: int) -> Server:
+    port = free_port()
+    return stack.enter_context(serving(floor_command(port, threads), port))
 
 
 def others(stack: ExitStack, missing: dict[str, str]) -> list[Row]:
@@ -89,10 +93,9 @@ def measured(plan: Plan, *, with_peers: bool) -> tuple[dict[str, Any], list[Row]
         "seconds": plan.seconds,
     }
     with ExitStack() as stack:
-        port = free_port()
-        floor = Row(FLOOR, stack.enter_context(serving(floor_command(port), port)), Work("ingest", "/api/v1/ingest"))
-        one, relayed = stack.enter_context(sandbox("--direct")), stack.enter_context(sandbox())
-        rows = [floor, *ours(one, relayed), *(others(stack, missing) if with_peers else [])]
+        floor, *floors = (Row(name, _floor(stack, threads), INGEST) for name, threads in FLOORS.items())
+        one = stack.enter_context(sandbox())
+        rows = [floor, *floors, *ours(one), *(others(stack, missing) if with_peers else [])]
         compare(rows, plan, runs, say)
         found["pool"] = fan_out(one, plan)
         say(f"requests-per-buyer pool: {found['pool']:,.0f}/s")

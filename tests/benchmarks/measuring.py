@@ -65,7 +65,7 @@ class Runs:
         return self._last
 
 
-def floor_command(port: int, threads: int = 32) -> Sequence[str]:
+def floor_command(port: int, threads: int = 0) -> Sequence[str]:
     return (sys.executable, "-m", "tests.benchmarks.floor", str(port), str(threads))
 
 

@@ -1,6 +1,8 @@
-"""What the relay costs: requests per second through it and without it, in turns, and their ratio. A script.
+"""What a relay of its own process costs: requests per second through it and without it, in turns. A script.
 
-python tests/benchmarks/relay.py [rounds] [seconds]
+It is there on PostgreSQL only, so that is what the sandboxes have.
+
+python -m tests.benchmarks.relay [rounds] [seconds]
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
+from tests.postgres import postgres
+
 CONNECTIONS = 16
 REQUESTS = {
     "health": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -27,8 +31,8 @@ REQUESTS = {
 
 
 @contextmanager
-def sandbox(*arguments: str) -> Iterator[dict[str, object]]:
-    command = [sys.executable, "-m", "simulator", "up", "--port", "0", "--db", ":memory:", "--json", *arguments]
+def sandbox(database: str, *arguments: str) -> Iterator[dict[str, object]]:
+    command = [sys.executable, "-m", "simulator", "up", "--port", "0", "--db", database, "--json", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
@@ -68,7 +72,11 @@ def rate(address: tuple[str, int], message: bytes, seconds: float) -> float:
 
 def main(rounds: int = 3, seconds: float = 4.0) -> None:
     os.environ.pop("LEADSANDBOX_DIRECT", None)
-    with sandbox("--direct") as direct, sandbox() as relayed:
+    with (
+        postgres() as server,
+        sandbox(server.database(), "--direct") as direct,
+        sandbox(server.database()) as relayed,
+    ):
         for name, fixed in REQUESTS.items():
             pairs = []
             for _ in range(rounds):
