@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -89,3 +90,49 @@ def test_a_header_that_is_sent_twice_is_a_list(up: Running) -> None:
     connection.close()
     found = requests.get(f"{up.base_url}/__sandbox/requests/{answer.getheader('X-Sandbox-Request-Id')}", timeout=30)
     assert found.json()["request"]["headers"]["x-sandbox-trigger"] == "no_bid,slow=1"
+
+
+def test_a_reset_on_purpose_is_one_where_no_relay_has_a_process(up: Running) -> None:
+    client = Client(up.base_url)
+    client.ask("/api/v1/ping", ping(sub1="sandbox:reset"), HEADERS)
+    with pytest.raises(ConnectionResetError):
+        client.answer()
+    client.close()
+
+
+def test_what_is_no_request_is_refused_in_the_vendor_s_words(up: Running) -> None:
+    host, _, port = up.base_url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        sock.sendall(b"POST /api/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+        answer = http.client.HTTPResponse(sock, method="POST")
+        answer.begin()
+        assert answer.status == 400
+        assert json.loads(answer.read())["field_errors"][0]["field"] == "request"
+
+
+def test_answers_of_a_connection_come_in_the_order_of_its_requests(up: Running) -> None:
+    """The first one is slow, and one in between has a thread."""
+    host, _, port = up.base_url.removeprefix("http://").partition(":")
+
+    def request(method: str, path: str, fields: dict[str, object] | None = None) -> bytes:
+        body = json.dumps(fields).encode() if fields else b""
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nContent-Type: application/json\r\n"
+        return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        sock.sendall(
+            request("POST", "/api/v1/ping", ping(sub1="sandbox:slow=300"))
+            + request("GET", "/healthz")
+            + request("GET", "/api/v1/ping")
+        )
+        found = []
+        stream = sock.makefile("rb")
+        for _ in range(3):
+            found.append(int(stream.readline().split()[1]))
+            length = 0
+            while (line := stream.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+            stream.read(length)
+        stream.close()
+    assert found == [200, 200, 405]
