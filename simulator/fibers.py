@@ -1,13 +1,12 @@
 """Requests that take turns on one thread, the event loop's: who waits for something lets the others go on.
 
-Work on a fiber is plain code; it waits with `parked` and `rest` in place of blocking. What must not be interrupted
+Work on a fiber is plain code; it waits with `parked` in place of blocking. What must not be interrupted
 needs no lock against other fibers: they only run while this one is parked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
@@ -39,16 +38,3 @@ def parked(fiber: Fiber[Any], begin: Callable[[Resume[R]], object]) -> R:
     begin(fiber.switch)
     assert fiber.parent is not None  # the loop's own greenlet
     return cast("R", fiber.parent.switch())
-
-
-def rest(seconds: float) -> None:
-    """Wait; on a fiber without holding its thread."""
-    fiber = current()
-    if fiber is None:
-        time.sleep(seconds)
-        return
-
-    def begin(resume: Resume[None]) -> None:
-        fiber.loop.call_later(seconds, resume, None)
-
-    parked(fiber, begin)

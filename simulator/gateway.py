@@ -7,6 +7,7 @@ takes the interpreter from another. All else has a thread of its own. What reach
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import re
@@ -63,6 +64,16 @@ class Gateway:
         upstream.connection_made(cast("asyncio.Transport", _Seat(self, upstream)))
 
     def serve(self, seat: _Seat, message: bytes) -> None:
+        """Begin to answer one request, which nobody may wait for any more."""
+        if seat.is_over:
+            return
+        try:
+            self._begin(seat, message)
+        except Exception:
+            log.exception("a request could not be begun with")
+            seat.fail()
+
+    def _begin(self, seat: _Seat, message: bytes) -> None:
         end = _END.search(message)
         assert end is not None  # the relay has read it
         head = message[: end.end()]
@@ -85,7 +96,7 @@ class Gateway:
         try:
             parts: Iterable[bytes] = self._application(environ, start)
             answer = _Answer(asked, *said[-1])
-            if not isinstance(parts, list) and (answer.has_length or current() is not None):
+            if not isinstance(parts, list) and (answer.is_short or current() is not None):
                 parts = _collected(parts)  # what has no length is a stream, and only threads wait for one
             if isinstance(parts, list):
                 seat.say(answer.whole(parts, self._now()), last=answer.is_last)
@@ -93,7 +104,7 @@ class Gateway:
                 _stream(answer, parts, seat, self._now())
         except Exception:
             log.exception("%s %s could not be answered", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            seat.say(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", last=True)
+            seat.fail()
 
     def _now(self) -> str:
         """Return the date for a head; it is worded once a second."""
@@ -126,13 +137,19 @@ class _Seat:
         self._upstream = upstream
         self._flows = threading.Event()
         self._flows.set()
-        self._is_over = False
+        self._held: bytes | None = None  # the request that waits until the client has read
+        self._has_spoken = False  # since that request
+        self.is_over = False
         self.is_left = False  # nobody reads any more
         self.peer = upstream.peer
 
     # What the client's side does; always on the loop's thread.
 
     def write(self, message: bytes) -> None:
+        if not self._flows.is_set():
+            self._held = message
+            return
+        self._has_spoken = False
         # Soon, not now: whoever pipelines a thousand requests must not be a thousand calls deep.
         self._gateway.loop.call_soon(self._gateway.serve, self, message)
 
@@ -141,6 +158,7 @@ class _Seat:
         self._flows.set()
 
     def abort(self) -> None:
+        self._held = None
         self.write_eof()
         self._end()
 
@@ -149,18 +167,29 @@ class _Seat:
 
     def resume_reading(self) -> None:
         self._flows.set()
+        if self._held is not None:
+            message, self._held = self._held, None
+            self.write(message)
 
     # What the application does, on whatever thread it runs.
 
     def say(self, data: bytes, *, last: bool = False) -> None:
         """Give the client some bytes; `last`: and hang up."""
+        self._has_spoken = True
         if current() is not None:
             self._heard(data, last=last)
-        else:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it every connection
             self._gateway.loop.call_soon_threadsafe(lambda: self._heard(data, last=last))
+
+    def fail(self) -> None:
+        """Say that there is no answer; if it had begun, only hanging up says so."""
+        said = b"" if self._has_spoken else b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+        self.say(said, last=True)
 
     def say_and_wait(self, data: bytes) -> None:
         """Do the same from a thread, and wait until the client has room for more."""
+        self._has_spoken = True
         passed = threading.Event()
 
         def now() -> None:
@@ -172,14 +201,14 @@ class _Seat:
         self._flows.wait()
 
     def _heard(self, data: bytes, *, last: bool) -> None:
-        if not self._is_over:
+        if not self.is_over and data:
             self._upstream.data_received(data)
         if last:
             self._end()
 
     def _end(self) -> None:
-        if not self._is_over:
-            self._is_over = self.is_left = True
+        if not self.is_over:
+            self.is_over = self.is_left = True
             self._gateway.loop.call_soon(self._upstream.connection_lost, None)
 
 
@@ -213,6 +242,8 @@ def _understood(head: bytes) -> _Asked:
     }
     for name, value in _fields(lines[1:]):
         key = _CGI.get(name) or f"HTTP_{name.upper().replace('-', '_')}"
+        if name in _CGI and key in environ:
+            continue
         environ[key] = f"{environ[key]}{';' if name == 'cookie' else ','}{value}" if key in environ else value
     wishes = {word.strip().lower() for word in environ.get("HTTP_CONNECTION", "").split(",")}
     is_old = version == "HTTP/1.0"
@@ -220,9 +251,10 @@ def _understood(head: bytes) -> _Asked:
 
 
 def _fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Return names and values, without names that only look like another one's in an environment: `X_Api_Key`."""
     for line in lines:
         name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
+        if colon and "_" not in name:
             yield name.lower(), value.strip(" \t\r")
 
 
@@ -236,7 +268,7 @@ class _Answer:
         self._is_old = asked.is_old
         named = {name.lower(): value for name, value in headers}
         self._length = named.get("content-length")
-        self.has_length = self._length is not None
+        self.is_short = self._length is not None or self._is_bodiless
         self.in_chunks = self._length is None and not self._is_bodiless and not asked.is_old
         self.is_last = asked.is_last or "close" in named.get("connection", "").lower()
 
@@ -269,9 +301,10 @@ def _stream(answer: _Answer, parts: Iterable[bytes], seat: _Seat, date: str) -> 
         seat.say_and_wait(answer.head(date))
         for part in parts:
             if seat.is_left:
-                return
+                answer.is_last = True
+                break
             if part:
                 seat.say_and_wait(b"%x\r\n%s\r\n" % (len(part), part) if answer.in_chunks else part)
     finally:
         _close(parts)
-    seat.say(b"0\r\n\r\n" if answer.in_chunks else b"", last=answer.is_last)
+    seat.say(b"0\r\n\r\n" if answer.in_chunks and not seat.is_left else b"", last=answer.is_last)

@@ -48,11 +48,11 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     """
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
     lock = sole_use_of(settings.database)
+    if settings.takes_turns:
+        _serve_here(settings, parent_fd)
+        return  # the lock goes with the process, whose threads may write until then
     try:
-        if settings.takes_turns:
-            _serve_here(settings, parent_fd)
-        else:
-            _serve_by_workers(settings, parent_fd)
+        _serve_by_workers(settings, parent_fd)
     finally:
         lock.release()
 

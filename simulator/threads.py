@@ -26,7 +26,16 @@ class Threads:
             self._hired += hire
         self._jobs.put(job)
         if hire:
+            self._hire()
+
+    def _hire(self) -> None:
+        try:
             threading.Thread(target=self._work, name=f"{self._name} {self._hired}", daemon=True).start()
+        except RuntimeError:  # there can be no more threads; who works already does it, or nobody
+            with self._lock:
+                self._hired -= 1
+                if not self._hired:
+                    raise
 
     def _work(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from simulator.reach import Reach, host_of
 
 MAX_ANSWER = 64 * 1024
 IDLE_HANDLES = 64  # kept by each who sends, with their open connections
+LEAST_CONNECTIONS, MOST_CONNECTIONS = 64, 20_000  # open to buyers at once, all fibers together
 LONGEST_WAIT = 1.0  # seconds between looks at the transfers where libcurl names no time
 
 
@@ -90,7 +92,11 @@ class _Transfer:
         family, kind, protocol, place = address
         host = host_of(self._url)
         if self._reach is None or self._reach.allows(host, str(place[0])):
-            return _Opened(socket.socket(family, kind, protocol))
+            try:
+                return _Opened(socket.socket(family, kind, protocol))
+            except OSError as error:  # out of descriptors, mostly
+                self._forbidden = str(error)
+                return int(pycurl.SOCKET_BAD)
         self._forbidden = f"{host} ({place[0]}) is not this machine, and no --allow-host allows it"
         return int(pycurl.SOCKET_BAD)
 
@@ -177,6 +183,9 @@ class OfLoop:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        # The other half of the descriptors is the callers'. Who finds no place waits for one, within its timeout.
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, min(max(most // 2, LEAST_CONNECTIONS), MOST_CONNECTIONS))
 
     def send(self, fiber: Fiber[Any], calls: Sequence[Call], reach: Reach | None) -> list[Reply]:
         if not calls:
@@ -230,7 +239,8 @@ class OfLoop:
         for handle, _ in ended:
             self._multi.remove_handle(handle)
         for handle, outcome in ended:
-            self._ended.pop(handle)(outcome)
+            # Each by itself: what one of them raises is no other's.
+            self._loop.call_soon(self._ended.pop(handle), outcome)
 
 
 def _outcomes(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, Outcome]]:

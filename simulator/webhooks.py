@@ -23,7 +23,7 @@ BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
 GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
 REST = 8  # times as long as a batch took to compute that the next one waits while calls are answered: they come first
-LONGEST_REST = 0.5  # seconds
+LONGEST_REST = 0.2  # seconds; whoever wants the tenant for itself waits for it
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 0.5  # seconds that what is on its way has at the end
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
@@ -194,12 +194,13 @@ class Courier:
             self._workers -= 1
 
     def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
+        sent = False
         try:
             began = time.thread_time()
             # Read again: since it was looked at, somebody else may have been the sole sender.
-            if self._send(tenant, self._taken(tenant, receiver)):
-                self._wake.set()
-                self._stopped.wait(self._rest(time.thread_time() - began, (tenant,)))
+            sent = bool(self._send(tenant, self._taken(tenant, receiver)))
+            # With the lane, or the next batch would not wait.
+            self._stopped.wait(self._rest(time.thread_time() - began, (tenant,)))
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
@@ -207,6 +208,8 @@ class Courier:
                 log.exception("deliveries could not be read or recorded; trying again")
         finally:
             self._lanes.end(tenant.id, receiver)
+            if sent:
+                self._wake.set()  # now: who looks while the lane is taken passes it over
 
     def _rest(self, seconds: float, tenants: Iterable[Tenant]) -> float:
         """Return how long to leave the interpreter to calls that are under way, after having had it so many seconds.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from simulator.fibers import Fiber, current, rest
+from simulator.fibers import Fiber, Resume, current, parked
 from simulator.store import LeadRecord, Store, StoreError, Transaction
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
@@ -42,21 +42,31 @@ def together(*works: Callable[[], object]) -> list[object]:
     return asyncio.run(all_of_them())
 
 
+def rest() -> None:
+    """Let others go on for a turn of the loop."""
+    fiber = current()
+    assert fiber is not None
+
+    def begin(resume: Resume[None]) -> None:
+        fiber.loop.call_soon(resume, None)
+
+    parked(fiber, begin)
+
+
 def test_who_rests_lets_the_others_go_on() -> None:
     said: list[str] = []
 
     def speaker(name: str) -> None:
         for turn in range(2):
             said.append(f"{name}{turn}")
-            rest(0)
+            rest()
 
     together(lambda: speaker("a"), lambda: speaker("b"))
     assert said == ["a0", "b0", "a1", "b1"]
 
 
-def test_code_on_a_thread_of_its_own_is_on_no_fiber_and_may_rest_too() -> None:
+def test_code_on_a_thread_of_its_own_is_on_no_fiber() -> None:
     assert current() is None
-    rest(0)
 
 
 def test_each_fiber_has_context_variables_of_its_own() -> None:
@@ -65,7 +75,7 @@ def test_each_fiber_has_context_variables_of_its_own() -> None:
 
     def speaker(name: str) -> str:
         whose.set(name)
-        rest(0)
+        rest()
         return whose.get()
 
     assert together(lambda: speaker("a"), lambda: speaker("b")) == ["a", "b"]

@@ -56,21 +56,24 @@ class Group(Generic[W]):
         """Commit what is open. Nothing is raised: those who wait are told."""
         if self._writer is None:
             return
+        kept = False
         try:
-            self._writer.commit()
-        except self._driver_error:
-            self._end(kept=False)
-        else:
-            self._end(kept=True)
+            with suppress(self._driver_error):
+                self._writer.commit()
+                kept = True
+        finally:
+            self._end(kept=kept)
 
     def _end(self, *, kept: bool) -> None:
         assert self._writer is not None
-        if not kept:
-            # SQLite may have rolled back by itself, on a full disk for one.
-            with suppress(self._driver_error):
-                self._writer.rollback()
-        self._writer = None
-        self._lender.release()
+        try:
+            if not kept:
+                # SQLite may have rolled back by itself, on a full disk for one.
+                with suppress(self._driver_error):
+                    self._writer.rollback()
+        finally:
+            self._writer = None
+            self._lender.release()
         waiting, self._waiting = self._waiting, []
         loop = asyncio.get_running_loop()
         for resume in waiting:

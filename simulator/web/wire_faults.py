@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 from flask import Response
 
-from simulator.fibers import rest
 from simulator.wire.faults import HEADER, LONGEST_MS, Fault, Kind
 
 
@@ -43,7 +43,7 @@ def _empty(response: Response) -> None:
 
 
 def _wait(_response: Response, milliseconds: int) -> None:
-    rest(milliseconds / 1000)
+    time.sleep(milliseconds / 1000)
 
 
 def _truncate(response: Response, _milliseconds: int) -> None:
