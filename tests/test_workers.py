@@ -178,13 +178,18 @@ def short_path() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_the_folder_of_a_sandbox_that_was_killed_is_cleared_away_by_the_next(short_path: Path) -> None:
+@pytest.mark.long
+def test_the_folder_of_a_sandbox_that_was_killed_is_cleared_away_by_the_next(
+    short_path: Path, postgres_server: Postgres
+) -> None:
+    """It is there where a relay speaks to the simulator."""
     own = environment(TMPDIR=str(short_path))
-    with sandbox("--db", ":memory:", env=own) as killed:
+    with sandbox("--db", postgres_server.database(), env=own) as killed:
         [left] = short_path.glob("leadsandbox-*")
         killed.kill()
     assert left.exists()
-    with sandbox("--db", ":memory:", env=own) as first, sandbox("--db", ":memory:", env=own) as second:
+    databases = (postgres_server.database(), postgres_server.database())
+    with sandbox("--db", databases[0], env=own) as first, sandbox("--db", databases[1], env=own) as second:
         assert not left.exists()
         assert len(list(short_path.glob("leadsandbox-*"))) == 2, "those that are held stay"
         assert first.base_url != second.base_url
