@@ -36,6 +36,7 @@ from simulator.wire.heads import Head
 from simulator.wire.heads import read as read_head
 from simulator.wire.intake import Intake, Part
 from simulator.wire.patience import FREE, Room
+from tests.postgres import Postgres
 from tests.programs import missing
 from tests.running import Running, alive, environment, run, sandbox, wait_until, written
 
@@ -1249,9 +1250,10 @@ def test_the_sandbox_stops_though_clients_hang(config: str) -> None:
         assert alive(victims) == []
 
 
-def test_a_killed_supervisor_leaves_no_process_and_no_socket() -> None:
+def test_a_killed_supervisor_leaves_no_process_and_no_socket(postgres_server: Postgres) -> None:
+    """On a server's store, where a relay has a process of its own and speaks to the simulator by a socket."""
     folder = tempfile.mkdtemp(prefix="w", dir="/tmp")
-    with sandbox("--db", ":memory:", env=environment(TMPDIR=folder)) as running:
+    with sandbox("--db", postgres_server.database(), env=environment(TMPDIR=folder)) as running:
         assert list(Path(folder).glob("leadsandbox-*/s"))
         victims = running.tree()
         assert len(victims) >= 4
