@@ -11,16 +11,14 @@ import contextlib
 import io
 import logging
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib.parse import unquote_to_bytes
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
 
-from werkzeug.http import HTTP_STATUS_CODES, http_date
+from werkzeug.http import http_date
 
 from simulator.fibers import Fiber, current
+from simulator.messages import Asked, Headers, Spoken, understood
 from simulator.threads import Threads
 from simulator.wire.upstream import Upstream
 
@@ -29,12 +27,8 @@ if TYPE_CHECKING:
 
 OFTEN = 4096  # bytes of a head that may come again and again: it is understood once
 _END = re.compile(rb"\n\r?\n")
-_BODILESS = frozenset({204, 304})
-_CGI = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 log = logging.getLogger(__name__)
-
-Headers = list[tuple[str, str]]
 
 
 class Gateway:
@@ -77,7 +71,7 @@ class Gateway:
         end = _END.search(message)
         assert end is not None  # the relay has read it
         head = message[: end.end()]
-        asked = _understood(head) if len(head) <= OFTEN else _understood.__wrapped__(head)
+        asked = understood(head) if len(head) <= OFTEN else understood.__wrapped__(head)
         environ = asked.environ | self._address
         environ["REMOTE_ADDR"] = seat.peer
         environ["wsgi.input"] = io.BytesIO(message[end.end() :])
@@ -86,7 +80,7 @@ class Gateway:
         else:
             self._threads.do(lambda: self._answer(environ, asked, seat))
 
-    def _answer(self, environ: WSGIEnvironment, asked: _Asked, seat: _Seat) -> None:
+    def _answer(self, environ: WSGIEnvironment, asked: Asked, seat: _Seat) -> None:
         said: list[tuple[int, Headers]] = []
 
         def start(status: str, headers: Headers, _error: object = None) -> Callable[[bytes], object]:
@@ -95,7 +89,7 @@ class Gateway:
 
         try:
             parts: Iterable[bytes] = self._application(environ, start)
-            answer = _Answer(asked, *said[-1])
+            answer = Spoken(asked, *said[-1])
             if not isinstance(parts, list) and (answer.is_short or current() is not None):
                 parts = _collected(parts)  # what has no length is a stream, and only threads wait for one
             if isinstance(parts, list):
@@ -212,89 +206,7 @@ class _Seat:
             self._gateway.loop.call_soon(self._upstream.connection_lost, None)
 
 
-class _Asked(NamedTuple):
-    """What a head says. `is_last`: the client wants the connection to end."""
-
-    environ: WSGIEnvironment
-    method: str
-    is_old: bool
-    is_last: bool
-
-
-@lru_cache(512)
-def _understood(head: bytes) -> _Asked:
-    lines = head.split(b"\n")
-    method, target, version = lines[0].strip().decode("latin-1").split(" ")
-    path, _, query = re.sub(r"\Ahttps?://[^/?]*", "", target).partition("?")
-    environ: WSGIEnvironment = {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path.encode("latin-1")).decode("latin-1") if "%" in path else path,
-        "QUERY_STRING": query,
-        "SERVER_PROTOCOL": version,
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.errors": sys.stderr,
-        "wsgi.input_terminated": True,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for name, value in _fields(lines[1:]):
-        key = _CGI.get(name) or f"HTTP_{name.upper().replace('-', '_')}"
-        if name in _CGI and key in environ:
-            continue
-        environ[key] = f"{environ[key]}{';' if name == 'cookie' else ','}{value}" if key in environ else value
-    wishes = {word.strip().lower() for word in environ.get("HTTP_CONNECTION", "").split(",")}
-    is_old = version == "HTTP/1.0"
-    return _Asked(environ, method, is_old, "close" in wishes or (is_old and "keep-alive" not in wishes))
-
-
-def _fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """Return names and values, without names that only look like another one's in an environment: `X_Api_Key`."""
-    for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon and "_" not in name:
-            yield name.lower(), value.strip(" \t\r")
-
-
-class _Answer:
-    """An answer on its way into bytes."""
-
-    def __init__(self, asked: _Asked, status: int, headers: Headers) -> None:
-        self._status = status
-        self._headers = headers
-        self._is_bodiless = asked.method == "HEAD" or status in _BODILESS
-        self._is_old = asked.is_old
-        named = {name.lower(): value for name, value in headers}
-        self._length = named.get("content-length")
-        self.is_short = self._length is not None or self._is_bodiless
-        self.in_chunks = self._length is None and not self._is_bodiless and not asked.is_old
-        self.is_last = asked.is_last or "close" in named.get("connection", "").lower()
-
-    def whole(self, parts: list[bytes], date: str) -> bytes:
-        body = b"" if self._is_bodiless else b"".join(parts)
-        if self._length is None and not self._is_bodiless:
-            self._length, self.in_chunks = str(len(body)), False
-            self._headers = [*self._headers, ("Content-Length", self._length)]
-        elif self._length is not None and int(self._length) != len(body) and not self._is_bodiless:
-            self.is_last = True  # more was announced than comes: only hanging up says so
-        return self.head(date) + body
-
-    def head(self, date: str) -> bytes:
-        lines = [f"HTTP/1.1 {self._status} {HTTP_STATUS_CODES.get(self._status, 'Unknown')}"]
-        lines += [f"{name}: {value}" for name, value in self._headers if name.lower() != "connection"]
-        lines.append(f"Date: {date}")
-        if self.in_chunks:
-            lines.append("Transfer-Encoding: chunked")
-        if self.is_last:
-            lines.append("Connection: close")
-        elif self._is_old:
-            lines.append("Connection: keep-alive")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-
-
-def _stream(answer: _Answer, parts: Iterable[bytes], seat: _Seat, date: str) -> None:
+def _stream(answer: Spoken, parts: Iterable[bytes], seat: _Seat, date: str) -> None:
     """Send part by part, each when the client has room for it. A reader that went away ends it."""
     answer.is_last = answer.is_last or not answer.in_chunks
     try:
