@@ -66,7 +66,10 @@ class Runs:
 
 
 def floor_command(port: int, threads: int = 0) -> Sequence[str]:
-    return (sys.executable, "-m", "tests.benchmarks.floor", str(port), str(threads))
+    """Return how the floor is started: on the sandbox's own server, or on so many threads of granian's."""
+    if not threads:
+        return (sys.executable, "-m", "tests.benchmarks.floor", str(port))
+    return (sys.executable, "-m", "tests.benchmarks.on_granian", str(port), str(threads), "tests.benchmarks.floor:app")
 
 
 def compare(rows: Sequence[Row], plan: Plan, runs: Runs, say: Callable[[str], None]) -> None:

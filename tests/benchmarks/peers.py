@@ -49,6 +49,7 @@ def _pip(*packages: str) -> Sequence[str]:
 
 
 PYTHON = CACHE / "venv" / "bin"
+ON_GRANIAN = str(ROOT / "tests" / "benchmarks" / "on_granian.py")
 MOTO_HEADERS = {
     "X-Amz-Target": "DynamoDB_20120810.PutItem",
     "Authorization": "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/dynamodb/aws4_request, "
@@ -159,7 +160,7 @@ PEERS = (
         "httpbin",
         _pip("httpbin", "granian"),
         PYTHON.parent / "lib" / f"python3.{sys.version_info.minor}" / "site-packages" / "httpbin" / "__init__.py",
-        lambda port: (str(PYTHON / "python"), str(ROOT / "tests/benchmarks/floor.py"), str(port), "32", "httpbin:app"),
+        lambda port: (str(PYTHON / "python"), ON_GRANIAN, str(port), "32", "httpbin:app"),
         Work("ingest", "/post"),
         "echoes the request as JSON, on Flask and the same server as ours",
         "nothing of an ingest at all",
