@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Blueprint
 
 from simulator.addresses import CannotStartError
 from simulator.buyers import BuyerCalls
@@ -125,7 +125,7 @@ class Works:
             self.sharing.leave()
 
 
-def _add_routes(app: Flask, works: Works) -> None:
+def _add_routes(app: Application, works: Works) -> None:
     settings, tenants, exchange = works.settings, works.tenants, works.exchange
     introduce = _introduce(settings, works.store, tenants)
     mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, works.calls)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,12 +39,16 @@ class _Group(click.Group):
             stopped()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        from importlib.metadata import entry_points
+
         return sorted({*super().list_commands(ctx), *(item.name for item in entry_points(group=COMMANDS))})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        from importlib.metadata import entry_points
+
         for item in entry_points(group=COMMANDS, name=cmd_name):
             loaded: click.Command = item.load()
             return loaded
@@ -194,6 +197,8 @@ main.add_command(check_state)
 @main.command("version")
 def show_version() -> None:
     """Print the version."""
+    from importlib.metadata import version
+
     click.echo(f"leadsandbox {version('leadsandbox')}")
 
 

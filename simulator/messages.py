@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _BODILESS = frozenset({204, 304})
 _CGI = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+SENT_HEADERS = "leadsandbox.sent_headers"  # in an environment: what `sent_headers` returns, worked out once for a head
 
 Headers = list[tuple[str, str]]
 
@@ -53,9 +55,28 @@ def understood(head: bytes) -> Asked:
         if name in _CGI and key in environ:
             continue
         environ[key] = f"{environ[key]}{';' if name == 'cookie' else ','}{value}" if key in environ else value
+    environ[SENT_HEADERS] = sent_headers(environ)
     wishes = {word.strip().lower() for word in environ.get("HTTP_CONNECTION", "").split(",")}
     is_old = version == "HTTP/1.0"
     return Asked(environ, method, is_old, "close" in wishes or (is_old and "keep-alive" not in wishes))
+
+
+def sent_headers(environ: WSGIEnvironment) -> Mapping[str, str]:
+    """Return names (lower-case) and values as they were sent. Not to be changed: other requests may have the same."""
+    known: Mapping[str, str] | None = environ.get(SENT_HEADERS)
+    if known is not None:
+        return known
+    found = {_name(key): value for key, value in environ.items() if key[:5] == "HTTP_"}
+    for name, key in (("content-type", "CONTENT_TYPE"), ("content-length", "CONTENT_LENGTH")):
+        found.pop(name, None)  # said twice
+        if value := environ.get(key):
+            found[name] = value
+    return found
+
+
+@lru_cache(512)
+def _name(key: str) -> str:
+    return key.removeprefix("HTTP_").replace("_", "-").lower()
 
 
 def _fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:

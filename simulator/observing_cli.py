@@ -10,13 +10,12 @@ from urllib.parse import quote
 
 import click
 
-from simulator.explaining import line
 from simulator.leaving import FAILED, UNREACHABLE, USAGE, fail
 
 if TYPE_CHECKING:
     import requests
 
-# `requests` is imported where it is used: no other command should wait for it.
+# `requests` and the words of explanations are imported where they are used: no other command should wait for them.
 # ruff: noqa: PLC0415
 
 TIMEOUT = 30  # seconds
@@ -171,4 +170,6 @@ def _matches(entry: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _show(entry: Mapping[str, Any], *, as_json: bool) -> None:
+    from simulator.explaining import line
+
     click.echo(json.dumps(entry) if as_json else line(entry))

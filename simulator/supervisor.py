@@ -16,7 +16,6 @@ from typing import Any
 
 import orjson
 
-from simulator.buyers import BuyerCalls, Call
 from simulator.children import Child, say
 from simulator.folders import PrivateFolder
 from simulator.settings import Settings
@@ -43,7 +42,6 @@ class Supervisor:
         self._held: list[socket.socket] = []  # that a child which is started again goes on with
         self._folder: PrivateFolder | None = None
         self._pipe_read, self._pipe_write = os.pipe()
-        self._calls = BuyerCalls()
 
     def start(self, settings: Settings, public: socket.socket) -> dict[str, Any]:
         """Start all programs; return the simulator's welcome. Raises ChildError, CannotStartError.
@@ -92,6 +90,9 @@ class Supervisor:
 
     def wait_until_ready(self, settings: Settings) -> dict[str, Any]:
         """Return the welcome once this very simulator answers. Raises ChildError when a child ended or is late."""
+        from simulator.buyers import BuyerCalls, Call  # noqa: PLC0415  loaded while the children load what they need
+
+        calls = BuyerCalls()
         deadline = time.monotonic() + START
         url = f"{settings.base_url}/__sandbox"
         while time.monotonic() < deadline:
@@ -99,10 +100,10 @@ class Supervisor:
             if settings.wire and not Path(settings.socket_path).exists():
                 time.sleep(0.02)  # asked now, the relay would wait, and nobody would see that the simulator ended
                 continue
-            [health] = self._calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
+            [health] = calls.send([Call(f"{url}/health", b"", {}, 1.0, "GET")])
             if health.status == 200 and _all_serve(orjson.loads(health.body), settings):
                 headers = {"Authorization": f"Bearer {settings.control_token}"} if settings.control_token else {}
-                [welcome] = self._calls.send([Call(f"{url}/welcome", b"", headers, 5.0, "GET")])
+                [welcome] = calls.send([Call(f"{url}/welcome", b"", headers, 5.0, "GET")])
                 document: dict[str, Any] = orjson.loads(welcome.body)
                 for child in self.children:
                     child.murmur.pass_on()

@@ -30,8 +30,8 @@ class Sandbox(Section):
         json_schema_extra=NOT_REPEATED,
         description="Signs tokens and ping ids. The default is public: the built-in tokens are the same everywhere.",
     )
-    pingtree: PingtreeSection = PingtreeSection()
-    leaddistro: LeadDistroSection = LeadDistroSection()
+    pingtree: PingtreeSection = PingtreeSection.left_out()
+    leaddistro: LeadDistroSection = LeadDistroSection.left_out()
 
     @field_validator("timezone")
     @classmethod

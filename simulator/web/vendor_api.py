@@ -5,25 +5,29 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Rule
+from flask import Response, request
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.wsgi import get_input_stream
 
 from simulator.contract.account import Received
 from simulator.contract.model import ANY_OPERATION, Contract, Operation
 from simulator.exchange import Answer, Exchange
+from simulator.messages import sent_headers
 from simulator.platforms import CONTRACTS
 from simulator.recording import Recorder
 from simulator.routing.decision import Reason
 from simulator.store import StoreUnavailableError
 from simulator.web import wire_faults
-from simulator.web.plain import Whole, sent_headers
+from simulator.web.plain import Application, PlainView, Whole
+from simulator.web.routes import Route
 from simulator.wire import refusals
 from simulator.wire.faults import drawn
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _PREFIXES = tuple({contract.path_prefix for contract in CONTRACTS.values()})
 MAX_BODY = 1024 * 1024
@@ -39,7 +43,13 @@ Recorded = Callable[[Contract, str, Received, Answer, float], Response]
 
 
 def register(
-    app: Flask, contracts: Iterable[Contract], exchange: Exchange, recorder: Recorder, *, relayed: bool, strict: bool
+    app: Application,
+    contracts: Iterable[Contract],
+    exchange: Exchange,
+    recorder: Recorder,
+    *,
+    relayed: bool,
+    strict: bool,
 ) -> None:
     """Add every documented path, and the vendors' own answer to every other one.
 
@@ -64,10 +74,12 @@ def register(
     for contract in known:
         for operation in contract.operations:
             for path, reading in {operation.path: "", **operation.aliases}.items():
-                _add(app, path, _view(contract, operation, reading, exchange, recorded, relayed=relayed))
+                view = _view(contract, operation, reading, exchange, recorded, relayed=relayed)
+                app.add_plain_view(_route(app, path), view)
     unknown = _unknown_path(known, exchange, recorded, relayed=relayed)
-    _add(app, "/", unknown)
-    _add(app, "/<path:anything>", unknown)
+    # No plain views: other routes may have the same paths, for some methods.
+    app.view_functions[_route(app, "/")] = unknown
+    app.view_functions[_route(app, "/<path:anything>")] = unknown
     app.register_error_handler(HTTPException, _refused_early(unknown))
 
 
@@ -76,29 +88,29 @@ def is_vendors(path: str) -> bool:
     return path.startswith(_PREFIXES)
 
 
-def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
+def _route(app: Application, path: str) -> str:
+    """Add a route and return its endpoint. Any method: a wrong one is the vendor's row, in the vendor's envelope."""
     endpoint = f"vendor {path}"
-    app.view_functions[endpoint] = view
-    # Any method: a wrong one is the vendor's row, in the vendor's envelope.
-    app.url_map.add(Rule(path, endpoint=endpoint, strict_slashes=False, merge_slashes=False))
+    app.url_map.add(Route(path, endpoint=endpoint, strict_slashes=False, merge_slashes=False))
+    return endpoint
 
 
 def _view(
     contract: Contract, operation: Operation, reading: str, exchange: Exchange, recorded: Recorded, *, relayed: bool
-) -> Callable[..., Response]:
-    def view(**arguments: str) -> Response:
+) -> PlainView:
+    def view(environ: WSGIEnvironment, arguments: Mapping[str, str]) -> Response:
         started = time.monotonic()
         received, name = None, operation.name
         try:
-            received = _received(arguments)
+            received = _received(environ, arguments)
             if not exchange.serves(contract, reading, received):
                 name, answer = ANY_OPERATION, _not_found(contract, exchange)
             elif relayed and (why := received.headers.get(REFUSED)):
                 answer = exchange.unreadable(contract, operation, received, refusals.sentence(why))
             else:
                 answer = exchange.answer(contract, operation, received)
-        except HTTPException:
-            raise
+        except ClientDisconnected:
+            answer = exchange.unreadable(contract, operation, _head(environ, arguments), "The body is not complete")
         except StoreUnavailableError as error:
             log.error("%s %s: %s", contract.platform, operation.name, error)  # noqa: TRY400  the line says all
             answer = exchange.refuse(contract, operation.name, Reason.MAINTENANCE, "The store is unavailable")
@@ -106,31 +118,34 @@ def _view(
             # The one broad except: whatever we did wrong, the caller sees the vendor's 500 and no trace of it.
             log.exception("%s %s failed", contract.platform, operation.name)
             answer = exchange.refuse(contract, operation.name, Reason.INTERNAL_ERROR, "Internal server error")
-        return recorded(contract, name, received or _head(arguments), answer, started)
+        return recorded(contract, name, received or _head(environ, arguments), answer, started)
 
     return view
 
 
-def _received(arguments: Mapping[str, str]) -> Received:
-    body, too_large = _body()
-    return _head(arguments, body, too_large=too_large)
+def _received(environ: WSGIEnvironment, arguments: Mapping[str, str]) -> Received:
+    body, too_large = _body(environ)
+    return _head(environ, arguments, body, too_large=too_large)
 
 
-def _head(arguments: Mapping[str, str], body: bytes = b"", *, too_large: bool = False) -> Received:
-    environ = request.environ
+def _head(
+    environ: WSGIEnvironment, arguments: Mapping[str, str], body: bytes = b"", *, too_large: bool = False
+) -> Received:
+    path = environ["PATH_INFO"] if environ["PATH_INFO"][:2] != "//" else f"/{environ['PATH_INFO'].lstrip('/')}"
     return Received(
         method=environ["REQUEST_METHOD"],  # as sent: `post` is no POST
-        path=request.path,
+        path=path if path.isascii() else path.encode("latin-1").decode(errors="replace"),
         arguments=arguments,
         headers=sent_headers(environ),
-        query=request.query_string,
+        query=environ.get("QUERY_STRING", "").encode("latin-1"),
         body=body,
         body_too_large=too_large,
     )
 
 
-def _body() -> tuple[bytes, bool]:
-    stream: Any = get_input_stream(request.environ)
+def _body(environ: WSGIEnvironment) -> tuple[bytes, bool]:
+    """Return the body, and whether it was too large to be kept. Raises ClientDisconnected."""
+    stream: Any = environ["wsgi.input"] if "wsgi.input_terminated" in environ else get_input_stream(environ)
     body: bytes = stream.read(MAX_BODY + 1)
     if len(body) <= MAX_BODY:
         return body, False
@@ -150,7 +165,7 @@ def _unknown_path(
     def view(anything: str = "") -> Response:
         started = time.monotonic()
         # Read to the end: whoever stops may take the answer away from a caller that still sends.
-        received = _received({})
+        received = _received(request.environ, {})
         contract = nearest(contracts, f"/{anything}")
         why = received.headers.get(REFUSED, "") if relayed else ""
         answer = _not_found(contract, exchange, refusals.sentence(why) if why else NO_ENDPOINT)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Readings(BaseModel):
     """One field per conflict (C…) or gap of the documents. Defaults follow the ingest reference."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     filter_failure_http: Literal[422, 400] = Field(
         default=422,

@@ -104,7 +104,7 @@ class Campaign(Section):
     inbound_filters: tuple[Condition, ...] = ()
     filter_hours: tuple[Hours, ...] = Field((), description="When the filters apply. Empty: always.")
     suppression: tuple[Suppressed, ...] = ()
-    duplicates: DuplicatePolicy = DuplicatePolicy()
+    duplicates: DuplicatePolicy = DuplicatePolicy.left_out()
     caps: Caps = Field(Caps(), description="Only under the reading campaign_caps (C11).")
     ping_lifetime: float = Field(1800, gt=0, le=86_400, description="Seconds a ping_id is valid.")
     buyers: tuple[LeadDistroBuyer, ...] = ()
@@ -152,15 +152,15 @@ class Supplier(Section):
     api_key: Name = Field(json_schema_extra=NOT_REPEATED)
     test_mode: bool = False
     campaigns: tuple[Name, ...] = Field((), description="The ids of the campaigns it is linked to.")
-    limits: SupplierLimits = SupplierLimits()
+    limits: SupplierLimits = SupplierLimits.left_out()
 
 
 class LeadDistroSection(PlatformSection):
     """Campaigns with their buyers, suppliers, and the readings in force."""
 
-    readings: Readings = Readings()
+    readings: Readings = Readings.model_construct()
     severities: LeadDistroSeverities = Field(
-        LeadDistroSeverities(), description="Of duties, for the audit and live findings."
+        LeadDistroSeverities.left_out(), description="Of duties, for the audit and live findings."
     )
     campaigns: tuple[Campaign, ...] = ()
     suppliers: tuple[Supplier, ...] = ()

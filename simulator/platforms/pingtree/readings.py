@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Readings(BaseModel):
     """One field per conflict (C…) or gap of Pingtree's documents. Defaults follow the reference pages."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name_buyer: bool = Field(
         default=False,

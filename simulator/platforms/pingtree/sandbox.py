@@ -117,7 +117,7 @@ class SourceEntry(Section):
     type: Literal["CS", "MC", "MP"] = Field("CS", description="Custom Source, Media Channel, Marketing Partner.")
     link_id: PathName
     fields: tuple[SourceField, ...] = ()
-    caps: Caps = Caps()
+    caps: Caps = Caps.left_out()
     hours: tuple[Hours, ...] = ()
     states: tuple[StateCode, ...] = ()
     zip_codes: tuple[ZipCode, ...] = ()
@@ -129,7 +129,7 @@ class SourceEntry(Section):
         default=True,
         description="false: its event postbacks are answered 403. Its leads are taken, as no page says otherwise.",
     )
-    limits: SourceLimits = SourceLimits()
+    limits: SourceLimits = SourceLimits.left_out()
 
     def terms(
         self,
@@ -184,9 +184,9 @@ class Campaign(Section):
 class PingtreeSection(PlatformSection):
     """Campaigns with their buyers and sources, and the readings in force."""
 
-    readings: Readings = Readings()
+    readings: Readings = Readings.model_construct()
     severities: PingtreeSeverities = Field(
-        PingtreeSeverities(), description="Of duties, for the audit and live findings."
+        PingtreeSeverities.left_out(), description="Of duties, for the audit and live findings."
     )
     org_id: Name = Field("org_5f1a2b3c", description="The `{org-id}` in paths; a tenant's has its suffix.")
     campaigns: tuple[Campaign, ...] = ()
