@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,10 +181,15 @@ class OfLoop:
         self._loop = loop
         self._handles = _Handles()
         self._ended: dict[pycurl.Curl, Callable[[Outcome], object]] = {}
-        self._timer: asyncio.Handle | None = None
+        # The loop looks at all sockets as one: libcurl changes its mind about each several times a call.
+        self._sockets = selectors.DefaultSelector()
+        loop.add_reader(self._sockets, self._take_what_came)
+        self._due: float | None = None  # when libcurl wants to be asked, in the loop's time
+        self._timer: asyncio.TimerHandle | None = None
+        self._begins = False
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_due)
         # The other half of the descriptors is the callers'. Who finds no place waits for one, within its timeout.
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, min(max(most // 2, LEAST_CONNECTIONS), MOST_CONNECTIONS))
@@ -214,27 +221,55 @@ class OfLoop:
 
     def _watch(self, wanted: int, descriptor: int, _multi: object, _socket: object) -> None:
         """Do what libcurl says of a socket."""
-        loop = self._loop
-        if wanted & pycurl.POLL_IN and wanted != pycurl.POLL_REMOVE:
-            loop.add_reader(descriptor, self._go_on, descriptor, pycurl.CSELECT_IN)
-        else:
-            loop.remove_reader(descriptor)
-        if wanted & pycurl.POLL_OUT and wanted != pycurl.POLL_REMOVE:
-            loop.add_writer(descriptor, self._go_on, descriptor, pycurl.CSELECT_OUT)
-        else:
-            loop.remove_writer(descriptor)
+        sockets = self._sockets
+        if wanted == pycurl.POLL_REMOVE:
+            with suppress(KeyError):
+                sockets.unregister(descriptor)
+            return
+        # What selectors call reading and writing has libcurl's numbers.
+        try:
+            sockets.register(descriptor, wanted)
+        except KeyError:
+            sockets.modify(descriptor, wanted)
 
-    def _set_timer(self, milliseconds: int) -> None:
+    def _set_due(self, milliseconds: int) -> None:
+        """Note when libcurl wants to be asked. Mostly that is later than before, so a timer that is set stays."""
+        if milliseconds == 0:
+            if not self._begins:
+                self._begins = True
+                self._loop.call_soon(self._begin_what_is_new)  # once for all that other fibers add meanwhile
+            return
+        self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
+        if self._due is not None and (self._timer is None or self._due < self._timer.when()):
+            self._set_timer(self._due)
+
+    def _set_timer(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._go_on, pycurl.SOCKET_TIMEOUT, 0)
-        elif milliseconds > 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._go_on, pycurl.SOCKET_TIMEOUT, 0)
+        self._timer = self._loop.call_at(when, self._ring)
 
-    def _go_on(self, descriptor: int, ready: int) -> None:
-        self._multi.socket_action(descriptor, ready)
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._set_timer(self._due)
+            return
+        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._tell()
+
+    def _begin_what_is_new(self) -> None:
+        self._begins = False
+        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._tell()
+
+    def _take_what_came(self) -> None:
+        for key, ready in self._sockets.select(0):
+            self._multi.socket_action(key.fd, ready)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell those whose transfers have ended."""
         ended = list(_outcomes(self._multi))
         for handle, _ in ended:
             self._multi.remove_handle(handle)
