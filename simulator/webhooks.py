@@ -23,6 +23,7 @@ BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
 GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
 REST = 8  # times as long as a batch took to compute that the next one waits while calls are answered: they come first
+REST_OF_LOOKS = 40  # the same between looks, which deliver nothing
 LONGEST_REST = 0.2  # seconds; whoever wants the tenant for itself waits for it
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 0.5  # seconds that what is on its way has at the end
@@ -158,7 +159,7 @@ class Courier:
                 log.exception("the outbox could not be read; trying again")
             looked = time.thread_time() - began
             if self._wake.wait(IDLE):
-                self._stopped.wait(max(GATHERING, self._rest(looked, self._tenants)))
+                self._stopped.wait(max(GATHERING, self._rest(REST_OF_LOOKS * looked, self._tenants)))
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
@@ -200,7 +201,7 @@ class Courier:
             # Read again: since it was looked at, somebody else may have been the sole sender.
             sent = bool(self._send(tenant, self._taken(tenant, receiver)))
             # With the lane, or the next batch would not wait.
-            self._stopped.wait(self._rest(time.thread_time() - began, (tenant,)))
+            self._stopped.wait(self._rest(REST * (time.thread_time() - began), (tenant,)))
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
@@ -212,12 +213,12 @@ class Courier:
                 self._wake.set()  # now: who looks while the lane is taken passes it over
 
     def _rest(self, seconds: float, tenants: Iterable[Tenant]) -> float:
-        """Return how long to leave the interpreter to calls that are under way, after having had it so many seconds.
+        """Return how many of so many seconds to leave the interpreter to calls: all, at most, if some are under way.
 
         What is to be sent is stored and can wait; they cannot.
         """
         is_busy = any(tenant.presence.is_busy for tenant in tenants)
-        return min(REST * seconds, LONGEST_REST) if is_busy else 0.0
+        return min(seconds, LONGEST_REST) if is_busy else 0.0
 
     def _send(self, tenant: Tenant, due: Sequence[DeliveryRecord]) -> Counter[DeliveryStatus]:
         if not due:
