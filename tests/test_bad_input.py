@@ -384,6 +384,26 @@ def test_no_host_header_gets_an_html_page(sandbox: Sandbox, host: bytes) -> None
 
 
 @each_target
+def test_a_path_that_was_answered_at_a_good_host_is_no_pass_for_another(sandbox: Sandbox, target: Target) -> None:
+    good = good_body(sandbox, target)
+    for _ in range(2):  # the second one finds what the first one left
+        assert sandbox.raw(wire(sandbox, target, json_head(good), good, host=b"sandbox:80")).status != 404
+    statuses = [
+        sandbox.raw(wire(sandbox, target, json_head(good), good, host=b"a..b")).status,
+        sandbox.raw(wire(sandbox, target, json_head(good), good, host=b"a..b")).status,
+    ]
+    assert statuses == [404, 404]
+
+
+@each_target
+def test_every_method_of_a_path_that_was_answered_is_still_judged(sandbox: Sandbox, target: Target) -> None:
+    good = good_body(sandbox, target)
+    sandbox.raw(wire(sandbox, target, json_head(good), good))
+    wrong = wire(sandbox, target, json_head(good), good).replace(b"POST ", b"DELETE ", 1)
+    assert [sandbox.raw(wrong).status for _ in range(2)] == [405, 405]
+
+
+@each_target
 @pytest.mark.parametrize(
     "head",
     [b"X-Long: " + b"a" * 65_536, b"\r\n".join(b"X-%d: %s" % (n, b"a" * 800) for n in range(82))],

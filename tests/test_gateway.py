@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -136,3 +137,18 @@ def test_answers_of_a_connection_come_in_the_order_of_its_requests(up: Running) 
             stream.read(length)
         stream.close()
     assert found == [200, 200, 405]
+
+
+def test_clients_that_reset_the_connection_with_their_answer_unread_leave_no_complaint(up: Running) -> None:
+    where = urlsplit(up.base_url)
+    body = json.dumps(ping()).encode()
+    head = b"POST /api/v1/ping HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    before = up.stderr
+    for _ in range(50):
+        with socket.create_connection((where.hostname, where.port), timeout=30) as sock:
+            sock.sendall(head % len(body) + body)
+            assert sock.recv(9) == b"HTTP/1.1 "  # closing now, with more to read, is a reset
+    client = Client(up.base_url)
+    assert client.post("/api/v1/ping", ping(), HEADERS)[0] == 200
+    client.close()
+    assert up.stderr == before

@@ -44,8 +44,12 @@ class Lingering(Ending):
         super().__init__(transport, half_closed=half_closed)
         if half_closed or not transport.can_write_eof():
             transport.close()
-        else:
+            return
+        try:
             transport.write_eof()
+        except OSError:  # reset by the client, which the loop has not heard of yet
+            transport.abort()
+        else:
             self.after(LINGER)
 
 
