@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
-import multiprocessing
 import os
 import shutil
 import signal
@@ -77,6 +76,8 @@ async def _relay(settings: Settings, app: Application, sock: socket.socket, pare
 
 def _serve_by_workers(settings: Settings, parent_fd: int | None) -> None:
     """Serve from processes with threads."""
+    import multiprocessing  # noqa: PLC0415  only workers need it
+
     Store.open(settings.database).close()
     own_folder = PrivateFolder() if settings.workers > 1 and not settings.folder else None
     if own_folder is not None:
@@ -205,6 +206,8 @@ def _end_with_parent(parent_fd: int | None) -> None:
 
 def _end_with_server() -> None:
     """End the worker when the process that started it is gone: it would go on writing to a file it no longer holds."""
+    import multiprocessing  # noqa: PLC0415  only workers need it
+
     server = multiprocessing.parent_process()
     if server is not None:
         server.join()

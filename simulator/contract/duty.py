@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
+
+import tomli
 
 if TYPE_CHECKING:
     from simulator.contract.ledger import Ledger
@@ -134,7 +135,7 @@ _LETTERS = {"F": Severity.FAIL, "W": Severity.WARN, "I": Severity.INFO}
 
 def load_duties(path: Traversable) -> tuple[Duty, ...]:
     """Read `[[duty]]` tables. Raises ValueError, KeyError or TypeError for a column that is wrong."""
-    return tuple(_duty(entry) for entry in tomllib.loads(path.read_text("utf-8"))["duty"])
+    return tuple(_duty(entry) for entry in tomli.loads(path.read_text("utf-8"))["duty"])
 
 
 def _duty(entry: Mapping[str, Any]) -> Duty:

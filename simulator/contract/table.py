@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from typing import Any
+
+import tomli
 
 from simulator.contract.model import ANY_OPERATION, Evidence, Row
 from simulator.routing.agreed import FieldType
@@ -24,7 +25,7 @@ _COLUMNS = frozenset((*_TEXTS, *_LISTS, "http"))
 
 def load_rows(path: Traversable) -> tuple[Row, ...]:
     """Read `[[row]]` tables. Raises ValueError naming the row and the column that are wrong."""
-    rows = tuple(_row(entry) for entry in tomllib.loads(path.read_text("utf-8"))["row"])
+    rows = tuple(_row(entry) for entry in tomli.loads(path.read_text("utf-8"))["row"])
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:

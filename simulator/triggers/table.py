@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+import tomli
 
 from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Row
 from simulator.routing.decision import Reason
@@ -72,7 +73,7 @@ class Trigger:
 
 @cache
 def _document() -> Mapping[str, Any]:
-    return tomllib.loads(files("simulator.triggers").joinpath("behaviours.toml").read_text("utf-8"))
+    return tomli.loads(files("simulator.triggers").joinpath("behaviours.toml").read_text("utf-8"))
 
 
 @cache
