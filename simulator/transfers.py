@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ MAX_ANSWER = 64 * 1024
 IDLE_HANDLES = 64  # kept by each who sends, with their open connections
 LEAST_CONNECTIONS, MOST_CONNECTIONS = 64, 20_000  # open to buyers at once, all fibers together
 LONGEST_WAIT = 1.0  # seconds between looks at the transfers where libcurl names no time
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,17 +222,23 @@ class OfLoop:
         self._multi.add_handle(handle)
 
     def _watch(self, wanted: int, descriptor: int, _multi: object, _socket: object) -> None:
-        """Do what libcurl says of a socket."""
-        sockets = self._sockets
-        if wanted == pycurl.POLL_REMOVE:
-            with suppress(KeyError):
-                sockets.unregister(descriptor)
-            return
+        """Do what libcurl says of a socket. An exception would be the end of all transfers, not only of this one."""
+        try:
+            if wanted in {pycurl.POLL_NONE, pycurl.POLL_REMOVE}:
+                self._sockets.unregister(descriptor)
+            else:
+                self._listen(descriptor, wanted)
+        except KeyError:
+            pass  # it was not watched
+        except OSError:
+            log.exception("a connection to a buyer cannot be watched, so the call will time out")
+
+    def _listen(self, descriptor: int, wanted: int) -> None:
         # What selectors call reading and writing has libcurl's numbers.
         try:
-            sockets.register(descriptor, wanted)
+            self._sockets.register(descriptor, wanted)
         except KeyError:
-            sockets.modify(descriptor, wanted)
+            self._sockets.modify(descriptor, wanted)
 
     def _set_due(self, milliseconds: int) -> None:
         """Note when libcurl wants to be asked. Mostly that is later than before, so a timer that is set stays."""

@@ -404,6 +404,19 @@ def test_every_method_of_a_path_that_was_answered_is_still_judged(sandbox: Sandb
 
 
 @each_target
+def test_a_call_that_wants_another_protocol_is_answered_alike_before_and_after_its_path_is_known(
+    sandbox: Sandbox, target: Target
+) -> None:
+    good = good_body(sandbox, target)
+    host = f"upgrade-{target.name.replace(' ', '-')}".encode()
+    wanting = wire(sandbox, target, b"Upgrade: websocket\r\n" + json_head(good), good, host=host)
+    wanting = wanting.replace(b"Connection: close", b"Connection: close, Upgrade")
+    first = sandbox.raw(wanting)
+    sandbox.raw(wire(sandbox, target, json_head(good), good, host=host))
+    assert sandbox.raw(wanting).status == first.status == 404
+
+
+@each_target
 @pytest.mark.parametrize(
     "head",
     [b"X-Long: " + b"a" * 65_536, b"\r\n".join(b"X-%d: %s" % (n, b"a" * 800) for n in range(82))],

@@ -50,7 +50,7 @@ class Application(Flask):
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         found = self._places.get((environ["PATH_INFO"], environ.get("HTTP_HOST", "")))
-        if found is None:
+        if found is None or "HTTP_UPGRADE" in environ:  # Flask has other routes for WebSockets: none
             return super().wsgi_app(environ, start_response)
         view, arguments = found
         return view(environ, arguments)(environ, start_response)

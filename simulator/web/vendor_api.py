@@ -60,10 +60,14 @@ def register(
 
     def recorded(contract: Contract, operation: str, received: Received, answer: Answer, started: float) -> Response:
         body = orjson.dumps(answer.rendered.body)
-        request_id = recorder.answered(contract, operation, received, answer, body, started)
         headers = [("Content-Type", "application/json"), *answer.rendered.headers]
-        if not strict:
-            headers.append((REQUEST_ID, request_id))
+        try:
+            request_id = recorder.answered(contract, operation, received, answer, body, started)
+        except Exception:
+            # What was decided may be stored: the caller hears it, whatever becomes of our journal.
+            log.exception("%s %s could not be written down", contract.platform, operation)
+        else:
+            headers += [] if strict else [(REQUEST_ID, request_id)]
         if answer.fault is None and not answer.rendered.headers:
             return Whole(body, answer.row.http, headers)
         if answer.fault is None:
@@ -102,15 +106,13 @@ def _view(
         started = time.monotonic()
         received, name = None, operation.name
         try:
-            received = _received(environ, arguments)
+            received, why = _received(environ, arguments, relayed=relayed)
             if not exchange.serves(contract, reading, received):
                 name, answer = ANY_OPERATION, _not_found(contract, exchange)
-            elif relayed and (why := received.headers.get(REFUSED)):
-                answer = exchange.unreadable(contract, operation, received, refusals.sentence(why))
+            elif why:
+                answer = exchange.unreadable(contract, operation, received, why)
             else:
                 answer = exchange.answer(contract, operation, received)
-        except ClientDisconnected:
-            answer = exchange.unreadable(contract, operation, _head(environ, arguments), "The body is not complete")
         except StoreUnavailableError as error:
             log.error("%s %s: %s", contract.platform, operation.name, error)  # noqa: TRY400  the line says all
             answer = exchange.refuse(contract, operation.name, Reason.MAINTENANCE, "The store is unavailable")
@@ -123,15 +125,23 @@ def _view(
     return view
 
 
-def _received(environ: WSGIEnvironment, arguments: Mapping[str, str]) -> Received:
-    body, too_large = _body(environ)
-    return _head(environ, arguments, body, too_large=too_large)
+def _received(environ: WSGIEnvironment, arguments: Mapping[str, str], *, relayed: bool) -> tuple[Received, str]:
+    """Return the request, and a sentence why it is none; "" if it is one."""
+    body, length = _body(environ)
+    received = _head(environ, arguments, body, too_large=length > MAX_BODY)
+    if relayed and (why := received.headers.get(REFUSED)):
+        return received, refusals.sentence(why)
+    announced = environ.get("CONTENT_LENGTH", "")
+    is_whole = not announced.isdecimal() or length >= min(int(announced), MAX_DRAINED)
+    return received, "" if is_whole else "The body is not complete"
 
 
 def _head(
     environ: WSGIEnvironment, arguments: Mapping[str, str], body: bytes = b"", *, too_large: bool = False
 ) -> Received:
-    path = environ["PATH_INFO"] if environ["PATH_INFO"][:2] != "//" else f"/{environ['PATH_INFO'].lstrip('/')}"
+    path = environ["PATH_INFO"]
+    if path[:1] != "/" or path[:2] == "//":
+        path = f"/{path.lstrip('/')}"
     return Received(
         method=environ["REQUEST_METHOD"],  # as sent: `post` is no POST
         path=path if path.isascii() else path.encode("latin-1").decode(errors="replace"),
@@ -143,16 +153,19 @@ def _head(
     )
 
 
-def _body(environ: WSGIEnvironment) -> tuple[bytes, bool]:
-    """Return the body, and whether it was too large to be kept. Raises ClientDisconnected."""
+def _body(environ: WSGIEnvironment) -> tuple[bytes, int]:
+    """Return the body, b"" if it is too large to be kept, and how many bytes of it came."""
+    # A server that ends the stream itself says so; what it says is the end may also be that the caller went away.
     stream: Any = environ["wsgi.input"] if "wsgi.input_terminated" in environ else get_input_stream(environ)
-    body: bytes = stream.read(MAX_BODY + 1)
-    if len(body) <= MAX_BODY:
-        return body, False
-    drained = len(body)
-    while drained < MAX_DRAINED and (part := stream.read(MAX_BODY)):
-        drained += len(part)
-    return b"", True
+    try:
+        body: bytes = stream.read(MAX_BODY + 1)
+        if (length := len(body)) <= MAX_BODY:
+            return body, length
+        while length < MAX_DRAINED and (part := stream.read(MAX_BODY)):
+            length += len(part)
+    except ClientDisconnected:
+        return b"", 0
+    return b"", length
 
 
 def _not_found(contract: Contract, exchange: Exchange, detail: str = NO_ENDPOINT) -> Answer:
@@ -165,10 +178,9 @@ def _unknown_path(
     def view(anything: str = "") -> Response:
         started = time.monotonic()
         # Read to the end: whoever stops may take the answer away from a caller that still sends.
-        received = _received(request.environ, {})
+        received, why = _received(request.environ, {}, relayed=relayed)
         contract = nearest(contracts, f"/{anything}")
-        why = received.headers.get(REFUSED, "") if relayed else ""
-        answer = _not_found(contract, exchange, refusals.sentence(why) if why else NO_ENDPOINT)
+        answer = _not_found(contract, exchange, why or NO_ENDPOINT)
         return recorded(contract, ANY_OPERATION, received, answer, started)
 
     return view

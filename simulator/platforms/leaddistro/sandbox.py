@@ -105,7 +105,7 @@ class Campaign(Section):
     filter_hours: tuple[Hours, ...] = Field((), description="When the filters apply. Empty: always.")
     suppression: tuple[Suppressed, ...] = ()
     duplicates: DuplicatePolicy = DuplicatePolicy.left_out()
-    caps: Caps = Field(Caps(), description="Only under the reading campaign_caps (C11).")
+    caps: Caps = Field(Caps.left_out(), description="Only under the reading campaign_caps (C11).")
     ping_lifetime: float = Field(1800, gt=0, le=86_400, description="Seconds a ping_id is valid.")
     buyers: tuple[LeadDistroBuyer, ...] = ()
 
