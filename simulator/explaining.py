@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from simulator.routing.decision import Reason
+from simulator.routing.decision import ON_PURPOSE, Reason
 
 Entry = Mapping[str, Any]
 
@@ -123,6 +123,12 @@ def triggers(entry: Entry) -> list[str]:
     return [word for word in words if not word.endswith(")") and (not fault or word.partition("=")[0] != fault)]
 
 
+def is_on_purpose(entry: Entry) -> bool:
+    """Whether a trigger decided, whatever the request said: errors and failed checks are then made up with the rest."""
+    nothing_failed = not entry["errors"] and all(check["passed"] for check in entry["checks"])
+    return bool(triggers(entry)) and (entry["detail"] == ON_PURPOSE or nothing_failed)
+
+
 def _decided_by(entry: Entry, reason: Reason) -> dict[str, str]:
     if asked_for := triggers(entry):
         return {"rule": f"trigger {', '.join(asked_for)}", "detail": entry["detail"]}
@@ -155,17 +161,14 @@ def _remedies(entry: Entry, reason: Reason) -> Iterator[str]:
         return
     for trigger in triggers(entry):
         yield f"send it without the trigger {trigger}"
+    if is_on_purpose(entry):
+        return
     yield from (_field(error) for error in entry["errors"] if error["field"] != "body")
     failed = [check for check in entry["checks"] if not check["passed"]]
     yield from (f"pass {check['rule']}: {check['detail']}" for check in failed)
-    if reason in _REMEDIES and not (failed and reason is Reason.FILTERED) and not _is_wished(entry):
+    if reason in _REMEDIES and not (failed and reason is Reason.FILTERED):
         yield _REMEDIES[reason].format(detail=entry["detail"], retry_after=entry.get("retry_after") or 1)
     yield from (_otherwise(item) for item in entry["asked"] if item["outcome"] not in TOOK_IT)
-
-
-def _is_wished(entry: Entry) -> bool:
-    """Whether a trigger alone decided, so that nothing about the lead or its buyers would have to change."""
-    return bool(triggers(entry)) and not entry["errors"] and all(check["passed"] for check in entry["checks"])
 
 
 def _field(error: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -23,6 +24,9 @@ LONGEST_BODY = 16 * 1024  # characters that are kept of one body
 LONGEST_TEXT = 2048  # bytes that are kept of a URL; beyond, a flood of them would push out everything else
 CHECK, ASKED = (tuple(each.name for each in fields(kind)) for kind in (Check, Asked))
 """What stands in each row of the facts `checks` and `asked`, in this order."""
+
+
+_NOT_IN_A_PATH = str.maketrans({mark: quote(mark, safe="") for mark in "%?#"})
 
 
 class Retelling:
@@ -91,7 +95,9 @@ class Retelling:
         query = masking.query(received.query)
         if self._mask_bodies and query:
             query = masking.HIDDEN.encode()
-        path = f"{received.path}?{query.decode('latin-1')}" if query else received.path
+        # What was `%3F` in the path must not look like the beginning of a query.
+        path = received.path.translate(_NOT_IN_A_PATH)
+        path = f"{path}?{query.decode('latin-1')}" if query else path
         return {"method": received.method[:40], "path": path[:LONGEST_TEXT]}
 
     def _evidence(self, received: Received, at: datetime, found: Sequence[str]) -> dict[str, Any]:

@@ -228,6 +228,26 @@ def test_a_request_is_sent_again_as_it_was_and_curl_reads_nothing_into_it() -> N
     assert cut.startswith("# the body had 20000 bytes, and only its beginning was kept\ncurl ")
 
 
+def test_the_address_of_all_pages_leads_to_the_first(tenant: Tenant) -> None:
+    for address in (UI, f"{UI}/"):
+        answer = requests.get(f"{tenant.base}{address}", timeout=TIMEOUT, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) in {(302, "/__sandbox/"), (308, f"{tenant.base}{UI}/")}
+    assert requests.get(f"{tenant.base}{UI}", timeout=TIMEOUT).status_code == 200
+
+
+def test_what_turns_the_direction_is_spelled_out_in_the_title_too(tenant: Tenant) -> None:
+    answer = requests.post(f"{tenant.base}/api/v1/%E2%80%AEgnp.exe", timeout=TIMEOUT)
+    number = answer.headers["X-Sandbox-Request-Id"]  # of the default tenant: the path names nobody
+    found = requests.get(f"{tenant.base}{UI}/requests/{number}", timeout=TIMEOUT).text
+    assert "\\u202egnp.exe" in found.partition("<title>")[2].partition("</title>")[0]
+    assert "\u202e" not in found
+
+
+def test_evidence_leads_to_the_vendor_s_own_page(tenant: Tenant) -> None:
+    found = page(tenant, f"{UI}/duties")
+    assert 'href="https://leaddistro.ai/docs/' in found.source
+
+
 def test_filters_keep_what_matches_and_say_when_nothing_does(tenant: Tenant) -> None:
     tenant.say("pingtree ping")
     tenant.say("leaddistro ingest", headers={"x-api-key": "wrong"})
@@ -812,6 +832,13 @@ def test_the_login_cookie_is_no_script_s_and_no_other_site_s_and_not_the_token(g
     assert "not-a-secret" not in cookie
     forged = {"Cookie": cookie.partition("=")[0] + "=" + "0" * 64}
     assert requests.get(f"{guarded}/__sandbox/clock", headers=forged, timeout=TIMEOUT).status_code == 401
+
+
+def test_who_does_something_after_the_login_ended_is_told_so_and_led_back_to_the_same_page(guarded: str) -> None:
+    form = {"minutes": "7", "back": f"{UI}/steering#clock"}
+    refused = requests.post(f"{guarded}{UI}/do/advance", data=form, timeout=TIMEOUT)
+    assert "nothing was done" in refused.text
+    assert f'value="{UI}/steering#clock"' in refused.text
 
 
 def test_actions_of_a_guarded_sandbox_need_the_login_and_show_where_the_token_goes(guarded: str) -> None:

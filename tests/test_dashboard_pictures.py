@@ -232,7 +232,11 @@ def test_money_is_worded_and_what_is_none_stays(value: Any, says: str) -> None:
 
 @given(st.text(max_size=60).map(lambda text: wording.UNSEEN.sub("", text)))
 def test_a_curl_quotes_whatever_was_sent(body: str) -> None:
-    sent = {"headers": {"authorization": "Bearer eyJh***abcd", "content-length": "5"}, "body": body}
+    sent = {
+        "headers": {"authorization": "Bearer eyJh***abcd", "content-length": "5"},
+        "body": body,
+        "body_bytes": len(body.encode()),
+    }
     words = shlex.split(sending.again({"method": "POST", "path": "/p", "request": sent}, "http://h"))
     assert words[:6] == ["curl", "-g", "--path-as-is", "-X", "POST", "http://h/p"]
     assert "authorization: Bearer $TOKEN" in words
@@ -240,13 +244,46 @@ def test_a_curl_quotes_whatever_was_sent(body: str) -> None:
         assert words[-1] == body
 
 
-def test_a_shell_reads_what_cannot_be_seen_as_it_was_sent() -> None:
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/api/v1/ing est", "/api/v1/ing%20est"),
+        ("/a%23b%3Fc%25zz", "/a%23b%3Fc%25zz"),
+        ("/x?a={b,c}&d=%20e&f='", "/x?a={b,c}&d=%20e&f='"),
+        ("/\u202e\0", "/%E2%80%AE%00"),
+        ("/x?\xe9", "/x?%E9"),
+    ],
+)
+def test_the_address_travels_as_it_came(path: str, sent: str) -> None:
+    nothing = {"headers": {}, "body": "", "body_bytes": 0}
+    words = shlex.split(sending.again({"method": "GET", "path": path, "request": nothing}, "http://h"))
+    assert words[-1] == f"http://h{sent}"
+
+
+@pytest.mark.parametrize(
+    ("body", "size", "says"),
+    [
+        ("abc\ufffd", 4, "# the body had 4 bytes, and this has 6: bytes that are no UTF-8 are replaced"),
+        ('{"token":"***"}', 99, "# the body had 99 bytes, and this has 15: secrets in it are hidden"),
+        ("a\0b", 3, "# the body goes on behind a NUL, where a shell ends it"),
+    ],
+)
+def test_what_a_curl_cannot_send_is_said_above_it(body: str, size: int, says: str) -> None:
+    sent = {"headers": {"cookie": "a=***"}, "body": body, "body_bytes": size}
+    said, *command = sending.again({"method": "POST", "path": "/p", "request": sent}, "http://h").split("\n")
+    assert said == says
+    assert not any("cookie" in line for line in command)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_shell_reads_what_cannot_be_seen_as_it_was_sent(locale: str) -> None:
     program("curl")  # where it is, bash is
-    sent = {"headers": {}, "body": "it's \u202e a \\ trick\u0007"}
+    body = "it's \u202e a \\ trick\u0007"
+    sent = {"headers": {}, "body": body, "body_bytes": len(body.encode())}
     line = sending.again({"method": "POST", "path": "/p", "request": sent}, "http://h")
     assert "\u202e" not in line
     shown = subprocess.run(
         ["bash", "-c", f"curl() {{ printf '%s' \"${{@: -1}}\"; }}; {line}"],
-        capture_output=True, check=True, timeout=30, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        capture_output=True, check=True, timeout=30, env={"LC_ALL": locale, "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
-    assert shown.stdout.decode() == sent["body"]
+    assert shown.stdout.decode() == body

@@ -12,6 +12,7 @@ import pytest
 from simulator.explaining import ACCEPTED, explain
 from simulator.platforms import CONTRACTS
 from simulator.routing.decision import Reason
+from simulator.web.dashboard.pictures.story import steps
 from tests.running import Client, Running, run, sandbox, written
 
 LOAN = {"name": "loan_amount", "type": "number"}
@@ -202,6 +203,15 @@ def test_a_trigger_is_named_as_what_decided(up: Running) -> None:
     entry = explained(up, "/api/lead/ping/lnk", {"state": "NY"}, headers)
     assert "no_bid" in entry["explanation"]["decided_by"]["rule"]
     assert "without the trigger no_bid" in remedies(entry)
+
+
+def test_what_a_trigger_makes_up_is_not_told_of_the_lead(up: Running) -> None:
+    token = up.credentials("lnk")["ping"]
+    headers = {"Authorization": f"Bearer {token}", "X-Sandbox-Trigger": "http_503"}
+    entry = explained(up, "/api/lead/ping/lnk", {"state": "NY"}, headers)
+    assert entry["explanation"]["to_be_accepted"] == ["send it without the trigger http_503"]
+    said = steps(entry, entry["explanation"])
+    assert not any("state" in step["title"] or "state" in step["detail"] for step in said)
 
 
 def test_the_explanation_quotes_the_row_of_the_table(up: Running) -> None:

@@ -14,7 +14,7 @@ from simulator.dice import new_id
 from simulator.exchange.call import Call
 from simulator.exchange.records import delivery, lead_record, ping_record
 from simulator.routing.agreed import Buyer, Offer
-from simulator.routing.decision import Asked, Bid, Check, Decision, FieldError, KeptLead, Reason
+from simulator.routing.decision import ON_PURPOSE, Asked, Bid, Check, Decision, FieldError, KeptLead, Reason
 from simulator.store import Booking, Store
 from simulator.triggers.table import Script
 
@@ -23,7 +23,6 @@ PHANTOM = "sandbox_bidder"
 
 FIRST_BID = Decimal(45)
 
-_SENTENCE = "A trigger asked for this"
 _WITH_STATE = frozenset(
     {
         *(Reason.BID, Reason.NO_BID, Reason.AVAILABLE, Reason.NO_BUYER),
@@ -52,12 +51,12 @@ def refusal(script: Script, operation: Operation, allow: tuple[str, ...]) -> Dec
     reason = script.reason
     return Decision(
         reason,
-        _SENTENCE,
+        ON_PURPOSE,
         errors=_errors(reason),
-        failed_rules=(Check("sandbox trigger", passed=False, detail=_SENTENCE, reason=reason),),
+        failed_rules=(Check("sandbox trigger", passed=False, detail=ON_PURPOSE, reason=reason),),
         retry_after=1 if reason is Reason.RATE_LIMITED else None,
         allow=allow if reason is Reason.WRONG_METHOD else (),
-        checks=(Check(f"trigger on {operation.name}", passed=False, detail=_SENTENCE, reason=reason),),
+        checks=(Check(f"trigger on {operation.name}", passed=False, detail=ON_PURPOSE, reason=reason),),
         **_made_up(operation, reason),
     )
 
@@ -99,8 +98,8 @@ def _errors(reason: Reason) -> tuple[FieldError, ...]:
         Reason.PING_MISSING: REQUIRED,
     }
     if reason in pings:
-        return (FieldError("flo_ping_id", pings[reason], f"flo_ping_id: {_SENTENCE}"),)
-    return (FieldError("state", INVALID, f"state: {_SENTENCE}"),)
+        return (FieldError("flo_ping_id", pings[reason], f"flo_ping_id: {ON_PURPOSE}"),)
+    return (FieldError("state", INVALID, f"state: {ON_PURPOSE}"),)
 
 
 def phantom_bids(script: Script) -> tuple[Bid, ...]:
@@ -129,18 +128,18 @@ class ScriptedJourneys:
         transaction_id = str(call.values.get("transaction_id") or new_id("txn_"))
         with self._store.transaction() as tx:
             tx.add_ping(ping_record(call, transaction_id, bids))
-        decision = Decision(script.reason, _SENTENCE, transaction_id=transaction_id, bids=bids, asked=_asked(bids))
+        decision = Decision(script.reason, ON_PURPOSE, transaction_id=transaction_id, bids=bids, asked=_asked(bids))
         return replace(decision, price=bids[0].amount, buyer_id=bids[0].buyer_id) if bids else decision
 
     def _precheck(self, call: Call, script: Script) -> Decision:
         if script.reason is not Reason.AVAILABLE:
-            return Decision(script.reason, _SENTENCE, campaign_id=call.terms.campaign_id)
+            return Decision(script.reason, ON_PURPOSE, campaign_id=call.terms.campaign_id)
         assert call.contract.ping_tokens is not None  # a contract with a precheck has them
         buyer = replace(_buyer(call), price=script.price or _buyer(call).price)
         token = call.contract.ping_tokens.issue(call.account, call.terms, buyer, call.now, new_id())
         return Decision(
             script.reason,
-            _SENTENCE,
+            ON_PURPOSE,
             campaign_id=call.terms.campaign_id,
             ping_token=token,
             price=buyer.price,
@@ -153,7 +152,7 @@ class ScriptedJourneys:
         price = script.price or buyer.price or FIRST_BID
         decision = Decision(
             script.reason,
-            _SENTENCE,
+            ON_PURPOSE,
             lead_id=new_id(),
             campaign_id=call.terms.campaign_id,
             transaction_id=str(call.values.get("transaction_id") or new_id("txn_")),
@@ -161,7 +160,7 @@ class ScriptedJourneys:
             buyer_id=buyer.id if sold else "",
             buyer_name=buyer.name if sold else "",
             price=price if sold else None,
-            asked=(Asked(buyer.id, "sold", _SENTENCE, price),) if sold else (),
+            asked=(Asked(buyer.id, "sold", ON_PURPOSE, price),) if sold else (),
         )
         self._keep(call, decision, buyer)
         return decision
@@ -179,7 +178,7 @@ class ScriptedJourneys:
 
 def _asked(bids: Sequence[Bid]) -> tuple[Asked, ...]:
     return tuple(
-        Asked(bid.buyer_id, "won" if n == 0 else "outbid", _SENTENCE, bid.amount) for n, bid in enumerate(bids)
+        Asked(bid.buyer_id, "won" if n == 0 else "outbid", ON_PURPOSE, bid.amount) for n, bid in enumerate(bids)
     )
 
 

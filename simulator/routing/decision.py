@@ -12,6 +12,8 @@ from typing import Any
 from simulator.routing.agreed import Offer
 from simulator.routing.values import value
 
+ON_PURPOSE = "A trigger asked for this"  # what decisions say that no rule made; the rest of them is made up, too
+
 
 class Reason(StrEnum):
     """Why an exchange ended as it did, in no vendor's words. A contract's rows say which of these they word."""

@@ -7,7 +7,8 @@ A viewer loads the traffic page, reads the event stream that it names, loads the
 then again and again what the page names for its live regions, as the page's script does. It draws nothing: what a
 browser costs the machine that it runs on is no cost of the sandbox. Processor time is told beside throughput, since
 other work on the machine takes from the latter only. Needs wrk and curl.
-With `shown`, Chromium tells how soon after its answer a request stands on the page, which has to be within a second.
+It exits with 1 when the viewers took more than a twentieth of the throughput. With `shown`, Chromium tells how soon
+after its answer a request stands on the page, which has to be within a second.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tests.browsing import STOPWATCH, chromium, visiting
 CONNECTIONS = 16
 HOME = "/__sandbox/"
 SOON = 1000  # milliseconds
+LEAST_LEFT = 0.95  # of the throughput while some look; run it on a quiet machine
 LEAST, SHARE = 5.0, 50  # as on the traffic page: seconds between two looks, and how often as long as a page took
 UNBOUNDED = {"rate": 4000, "burst": 4096, "seconds": 1}  # far above what one machine answers
 SANDBOX = {
@@ -175,6 +177,8 @@ def main(rounds: int = 5, seconds: float = 5.0, viewers: int = 3) -> None:
             print(f"{told}; ratios {ratios[-1][0]:.3f} and {ratios[-1][1]:.3f}", flush=True)
         throughput, cost = (statistics.median(column) for column in zip(*ratios, strict=True))
         print(f"median ratios: throughput {throughput:.3f}, processor time of an ingest {cost:.3f}")
+        if throughput < LEAST_LEFT:
+            sys.exit(f"viewers took more than {1 - LEAST_LEFT:.0%} of the throughput")
 
 
 def shown(count: int = 50) -> None:

@@ -63,6 +63,9 @@ def _add_theme(pages: Blueprint) -> None:
 
 def _add_nothing(pages: Blueprint, frame: Frame) -> None:
     @pages.get(f"{UI}/")
+    def front() -> Any:
+        return redirect(f"{PREFIX}/", 302)
+
     @pages.get(f"{UI}/<path:anything>")
-    def nothing(anything: str = "") -> Response:
+    def nothing(anything: str) -> Response:
         return frame.failure(404, "No such page", f"The dashboard has nothing at {UI}/{anything[:200]}")

@@ -30,8 +30,9 @@ def guard(pages: Blueprint, frame: Frame, token: str) -> None:
             return None
         if sessions.is_token(request.headers.get("Authorization", ""), f"Bearer {token}"):
             return None
-        asked = request.full_path.rstrip("?") if request.method == "GET" else f"{PREFIX}/"
-        return _to(f"{LOGIN}?{urlencode({'next': asked})}")
+        if request.method == "GET":
+            return _to(f"{LOGIN}?{urlencode({'next': request.full_path.rstrip('?')})}")
+        return _to(f"{LOGIN}?{urlencode({'next': local(request.form.get('back', '')), 'undone': 1})}")
 
     @pages.after_request
     def harden(response: Response) -> Response:
@@ -48,13 +49,14 @@ def guard(pages: Blueprint, frame: Frame, token: str) -> None:
 def add_login(pages: Blueprint, frame: Frame, token: str) -> None:
     @pages.get(LOGIN)
     def ask() -> Response:
-        return frame.page("login.html.jinja", "", "Log in", wrong=False, next=local(request.args.get("next", "")))
+        wanted, undone = local(request.args.get("next", "")), "undone" in request.args
+        return frame.page("login.html.jinja", "", "Log in", wrong=False, next=wanted, undone=undone)
 
     @pages.post(LOGIN)
     def login() -> Response:
         wanted = local(request.form.get("next", ""))
         if token and not sessions.is_token(request.form.get("token", ""), token):
-            return frame.page("login.html.jinja", "", "Log in", status=403, wrong=True, next=wanted)
+            return frame.page("login.html.jinja", "", "Log in", status=403, wrong=True, next=wanted, undone=False)
         response = _to(wanted)
         if token:
             sessions.begin(response, token)
