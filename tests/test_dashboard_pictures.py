@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.web.dashboard import figures, sending, wording
+from simulator.web.dashboard import figures, sending, sources, wording
 from simulator.web.dashboard.figures import Sample
 from simulator.web.dashboard.pictures import auction, story
 from simulator.web.dashboard.pictures.plots import HEIGHT, WIDTH, Series, bars, lines
@@ -287,3 +287,9 @@ def test_a_shell_reads_what_cannot_be_seen_as_it_was_sent(locale: str) -> None:
         capture_output=True, check=True, timeout=30, env={"LC_ALL": locale, "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert shown.stdout.decode() == body
+
+
+def test_a_burst_between_two_looks_is_the_peak_of_the_last_ten_seconds() -> None:
+    what = {"platform": "leaddistro", "source_id": "s", "operation": "lookup", "reason": "found", "http": 200}
+    newest = [{**what, "began": 99.5}] * 2 + [{**what, "began": 95.5, "http": 429}] * 30 + [{**what, "began": 80.0}]
+    assert sources.rates(newest, 100.0) == {("leaddistro", "s", "lookup"): {"now": 2, "peak": 30, "refused": 30}}

@@ -46,21 +46,26 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
 
 
 def rates(newest: Sequence[Mapping[str, Any]], now: float) -> Rates:
-    """Return, by platform, source and operation, what came in the last second (`now`) and was refused in WINDOW.
+    """Return, by platform, source and operation, what came in the last second (`now`), and in WINDOW: what was refused
+    and the most that came in one of its seconds (`peak`), or a burst between two looks would not be seen.
 
     `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time. Where more
     came in that second than is looked at, the part that is tells the whole.
     """
-    found: dict[tuple[str, str, str], Counter[str]] = {}
+    came: dict[tuple[str, str, str], Counter[int]] = {}
+    refused: Counter[tuple[str, str, str]] = Counter()
     for entry in newest:
         age = now - entry["began"]
         if age <= WINDOW and entry["reason"] not in UNLIMITED:
-            counts = found.setdefault((entry["platform"], entry["source_id"], entry["operation"]), Counter())
-            counts["now"] += age <= 1
-            counts["refused"] += entry["http"] == 429
+            key = entry["platform"], entry["source_id"], entry["operation"]
+            came.setdefault(key, Counter())[int(age)] += 1
+            refused[key] += entry["http"] == 429
     oldest = now - newest[-1]["began"] if len(newest) >= LOOKED_AT else 1.0
     share = min(1.0, max(0.01, oldest))
-    return {key: {**counts, "now": round(counts["now"] / share)} for key, counts in found.items()}
+    return {
+        key: {"now": round(seconds[0] / share), "peak": max(seconds.values()), "refused": refused[key]}
+        for key, seconds in came.items()
+    }
 
 
 def _platform(contract: Contract, tenant: Tenant, latest: Latest, seen: Rates) -> dict[str, Any]:
@@ -117,6 +122,7 @@ def _gauges(contract: Contract, source: Source, seen: Rates) -> Iterator[dict[st
             "seconds": limit.seconds,
             "is_documented": limit == documented.get(name),
             "now": counts.get("now", 0),
+            "peak": max(counts.get("peak", 0), counts.get("now", 0)),
             "refused": counts.get("refused", 0),
         }
 
