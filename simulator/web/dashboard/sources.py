@@ -46,9 +46,9 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
 
 
 def rates(newest: Sequence[Mapping[str, Any]], now: float) -> Rates:
-    """Return, by platform, source and operation, what came in the last second (`now`), and in WINDOW: what was refused
-    and the most that came in one of its seconds (`peak`), or a burst between two looks would not be seen.
+    """Return, by platform, source and operation, what came in the last second (`now`) and was refused in WINDOW.
 
+    `peak` is the most that came in one of WINDOW's seconds, or nobody would see a burst between two looks.
     `now` is monotonic seconds, as the journal's `began`: rate limits are about real load, not sandbox time. Where more
     came in that second than is looked at, the part that is tells the whole.
     """
