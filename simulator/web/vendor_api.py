@@ -132,7 +132,7 @@ def _received(environ: WSGIEnvironment, arguments: Mapping[str, str], *, relayed
     if relayed and (why := received.headers.get(REFUSED)):
         return received, refusals.sentence(why)
     announced = environ.get("CONTENT_LENGTH", "")
-    is_whole = not announced.isdecimal() or length >= min(int(announced), MAX_DRAINED)
+    is_whole = not announced.isdecimal() or length >= min(int(announced[:20]), MAX_DRAINED)
     return received, "" if is_whole else "The body is not complete"
 
 
