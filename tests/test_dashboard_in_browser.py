@@ -77,6 +77,22 @@ def live(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
+def look_away(page: Page) -> None:
+    """Do as when another tab is looked at."""
+    page.evaluate(_SEEN, True)
+
+
+def look_back(page: Page) -> None:
+    page.evaluate(_SEEN, False)
+    live(page)
+
+
+_SEEN = """hidden => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def ping(tenant: Tenant, token: Any = "", **more: Any) -> requests.Response:
     source = tenant.source(platform="pingtree")
     body = {"state": "CA", "zip_code": "90001", "loan_amount": 15000, **more}
@@ -221,6 +237,23 @@ def test_a_paused_list_stands_still_and_resumes_with_what_came_meanwhile(visit: 
     expect(rows(page)).to_have_count(1)
     pause.click()
     expect(rows(page)).to_have_count(3)
+
+
+def test_a_paused_list_resumes_with_what_came_while_its_stream_was_closed_too(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    ping(tenant)
+    page.goto(address(tenant))
+    live(page)
+    pause = page.locator("#pause")
+    pause.click()
+    look_away(page)
+    for _ in range(3):
+        ping(tenant)
+    look_back(page)
+    expect(pause).to_contain_text("or more new")
+    expect(rows(page)).to_have_count(1)
+    pause.click()
+    expect(rows(page)).to_have_count(4)
 
 
 def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Running, tenant: Tenant) -> None:

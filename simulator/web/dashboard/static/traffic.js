@@ -25,7 +25,9 @@ export function watchTraffic(stream) {
   let asked = false;
   let restUntil = 0;
   let paused = false;
+  let stale = false; // whether the list lacks what was missed while it stood still
   let meanwhile = null; // what streams in while the list is fetched anew, which may be older than it
+  let renewals = 0;
 
   pause.hidden = !isFirstPage;
 
@@ -52,7 +54,7 @@ export function watchTraffic(stream) {
   function draw() {
     asked = false;
     if (paused) {
-      pause.textContent = `Resume (${unseen} new)`;
+      pause.textContent = `Resume (${unseen}${stale ? " or more" : ""} new)`;
       return;
     }
     const batch = waiting.slice(-keep).reverse();
@@ -81,7 +83,31 @@ export function watchTraffic(stream) {
     pause.textContent = paused ? "Resume" : "Pause";
     said.textContent = paused ? "Paused" : "Live again";
     ask();
+    if (stale && !paused) renew();
   });
+
+  /** Shows the list as the server has it: what the stream did not tell is in it too. */
+  async function renew() {
+    stale = paused;
+    if (paused) return ask();
+    const own = ++renewals;
+    meanwhile ||= [];
+    const page = await pageAgain();
+    if (own !== renewals) return; // the one that was asked for later knows more
+    const later = meanwhile;
+    meanwhile = null;
+    const found = page?.getElementById("rows");
+    stale = paused || !found;
+    if (!stale) {
+      waiting = []; // was told before the list was asked for
+      rows.replaceChildren(...found.children);
+    }
+    if (rows.children.length) {
+      table.hidden = false;
+      document.getElementById("empty")?.remove();
+    }
+    for (const event of later) take(event);
+  }
 
   if (!isFirstPage) return;
   stream.on("request", take);
@@ -94,19 +120,7 @@ export function watchTraffic(stream) {
     if (performance.now() - lastLeft > SPELL) said.textContent = "Requests come too fast to list each of them";
     lastLeft = performance.now();
   });
-  stream.onBack(async () => {
-    meanwhile = meanwhile || [];
-    const page = await pageAgain();
-    const later = meanwhile || [];
-    meanwhile = null;
-    const found = paused ? null : page?.getElementById("rows");
-    if (found) rows.replaceChildren(...found.children);
-    if (rows.children.length) {
-      table.hidden = false;
-      document.getElementById("empty")?.remove();
-    }
-    for (const event of later) take(event);
-  });
+  stream.onBack(renew);
 }
 
 function rowOf(event, template, told) {
