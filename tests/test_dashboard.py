@@ -263,8 +263,11 @@ def test_older_requests_are_a_page_further(tenant: Tenant) -> None:
     newest = page(tenant, "/__sandbox/")
     rows = newest.source.partition("<tbody")[2].partition("</tbody>")[0].count("<tr ")
     [older] = [item["href"] for item in newest.of("a") if "after=" in item.get("href", "")]
+    assert "stands still" not in newest.text
     rest = Page(tenant.session.get(tenant.base + older, timeout=TIMEOUT))
     assert (rows, rest.source.partition("<tbody")[2].partition("</tbody>")[0].count("<tr ")) == (100, 3)
+    assert "stands still" in rest.text
+    assert f"/__sandbox/?tenant={tenant.name}" in [item["href"] for item in rest.of("a")]
 
 
 def test_the_explanation_shows_the_auction_the_way_to_the_answer_and_a_curl_that_sends_it_again(tenant: Tenant) -> None:

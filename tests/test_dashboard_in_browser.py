@@ -256,6 +256,29 @@ def test_a_paused_list_resumes_with_what_came_while_its_stream_was_closed_too(vi
     expect(rows(page)).to_have_count(4)
 
 
+@pytest.mark.parametrize("before", [0, 103])
+def test_older_requests_go_on_where_the_list_ends_however_many_came_since(
+    visit: Visit, tenant: Tenant, before: int
+) -> None:
+    for _ in range(before):
+        ping(tenant, state="")
+    page = visit.page
+    page.goto(address(tenant))
+    live(page)
+    older = page.get_by_role("link", name="Older requests")
+    expect(older).to_have_count(1 if before else 0)
+    for _ in range(kept_at_most(page) + 7 - before // 2):
+        ping(tenant, state="")
+    sent = [item["id"] for item in tenant.requests][::-1]
+    expect(page.locator(f'#rows > tr[data-id="{sent[0]}"]')).to_be_visible()
+    older.click()
+    expect(rows(page).first).to_have_attribute("data-id", sent[100])
+    expect(page.locator("#connection")).to_have_text("Live, but for this list")
+    _open_to_all(visit)
+    page.get_by_role("link", name="Back to the newest").click()
+    expect(rows(page).first).to_have_attribute("data-id", sent[0])
+
+
 def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Running, tenant: Tenant) -> None:
     other = Server(server.base_url).new_tenant()
     visit.page.goto(address(tenant))

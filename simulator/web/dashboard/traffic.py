@@ -42,14 +42,15 @@ def _add_list(pages: Blueprint, parts: Parts, frame: Frame) -> None:
         except FilterError as error:
             chosen, problems = None, error.problems
         without_rows = request.args.get("rows") == "none"  # a script that only wants the rest of the page anew
-        found, following = _listed(journal, None if without_rows else chosen)
+        found, following, older = _listed(journal, None if without_rows else chosen)
         return frame.page(
             "traffic.html.jinja",
             "traffic",
-            "Live traffic",
+            "Older requests" if older else "Live traffic",
             status=400 if problems else 200,
             requests=found,
             next=following,
+            older=older,
             wanted=wanted,
             problems=problems,
             choices=_choices(parts.contracts, tenant),
@@ -79,14 +80,16 @@ def _add_explanation(pages: Blueprint, parts: Parts, frame: Frame) -> None:
         )
 
 
-def _listed(journal: Requests, wanted: Filter | None) -> tuple[list[dict[str, Any]], str]:
+def _listed(journal: Requests, wanted: Filter | None) -> tuple[list[dict[str, Any]], str, bool]:
+    """Return what to list, where that goes on, and whether it is older than the newest."""
+    after = request.args.get("after", "")
     if wanted is None:
-        return [], ""
+        return [], "", bool(after)
     try:
-        page = journal.select(wanted, SHOWN, request.args.get("after", ""))
+        page = journal.select(wanted, SHOWN, after)
     except UnknownRequestError:  # of an earlier start: there is nothing to go on after
-        page = journal.select(wanted, SHOWN)
-    return shorts(page.requests), page.next
+        page, after = journal.select(wanted, SHOWN), ""
+    return shorts(page.requests), page.next, bool(after)
 
 
 def _choices(contracts: Mapping[str, Contract], tenant: Tenant) -> dict[str, Sequence[str]]:

@@ -28,7 +28,7 @@ export function listen(address, sign) {
   function show(state) {
     if (!sign || sign.dataset.state === state) return;
     sign.dataset.state = state;
-    sign.textContent = WORDS[state];
+    sign.textContent = (state === "live" && sign.dataset.whenLive) || WORDS[state];
   }
 
   function open() {

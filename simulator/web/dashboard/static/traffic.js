@@ -17,7 +17,8 @@ export function watchTraffic(stream) {
   const said = document.getElementById("said");
   const keep = Number(box.dataset.keep);
   const leftOut = document.getElementById("left-out");
-  const isFirstPage = !new URLSearchParams(location.search).has("after");
+  let older = document.getElementById("older");
+  const isFirstPage = !("older" in box.dataset);
   let waiting = [];
   let unseen = 0;
   let left = 0;
@@ -70,11 +71,22 @@ export function watchTraffic(stream) {
     const before = rows.offsetHeight;
     rows.prepend(fresh);
     // The row that somebody is on is never taken away; the ones before it are.
-    for (const row of Array.from(rows.children).slice(keep)) if (!row.contains(document.activeElement)) row.remove();
+    const over = Array.from(rows.children).slice(keep);
+    for (const row of over) if (!row.contains(document.activeElement)) row.remove();
+    if (over.length) leadOn();
     if (scrolled) window.scrollBy(0, rows.offsetHeight - before);
     const empty = document.getElementById("empty");
     if (empty) empty.remove();
     table.hidden = false;
+  }
+
+  /** Lets "Older requests" go on where this list ends: it ends elsewhere with each row that falls off. */
+  function leadOn() {
+    const link = older.querySelector("a");
+    const address = new URL(link.href);
+    address.searchParams.set("after", rows.children[keep - 1].dataset.id);
+    link.href = address;
+    older.hidden = false;
   }
 
   pause.addEventListener("click", () => {
@@ -101,6 +113,8 @@ export function watchTraffic(stream) {
     if (!stale) {
       waiting = []; // was told before the list was asked for
       rows.replaceChildren(...found.children);
+      older.replaceWith(page.getElementById("older"));
+      older = document.getElementById("older");
     }
     if (rows.children.length) {
       table.hidden = false;
