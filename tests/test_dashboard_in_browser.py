@@ -292,6 +292,42 @@ def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Runnin
     other.delete()
 
 
+def test_what_somebody_opened_goes_on_following_and_keeps_their_place(visit: Visit, tenant: Tenant) -> None:
+    ping(tenant)
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/charts"))
+    live(page)
+    numbers = page.locator("#t-rows")
+    numbers.locator("summary").click()
+    ping(tenant)
+    expect(page.locator("#rows-chart .ranks .number")).to_have_text(["2"])
+    expect(numbers).to_have_attribute("open", "")
+    expect(numbers.locator("summary")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(numbers).not_to_have_attribute("open", "")
+
+
+def test_a_button_that_somebody_is_on_stays_theirs_while_what_is_about_it_changes(visit: Visit, tenant: Tenant) -> None:
+    for _ in range(2):
+        tenant.control("POST", "faults", {"trigger": "http_500"})
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/steering"))
+    live(page)
+    button = page.get_by_role("button", name="Disarm fault_2")
+    button.focus()
+    ping(tenant)
+    expect(page.locator("#faults")).to_contain_text("fired 1 time")
+    expect(button).to_be_focused()
+    # Pressed and not let go yet: another in its place would not hear of it.
+    button.hover()
+    page.mouse.down()
+    with page.expect_response(re.compile("/ui/steering")):
+        ping(tenant)
+    page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+    page.mouse.up()
+    expect(done(page)).to_contain_text("fault_2 is disarmed")
+
+
 # --- what a visitor does --------------------------------------------------------------------------------------
 
 

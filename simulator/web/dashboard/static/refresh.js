@@ -61,16 +61,30 @@ export function watchRegions(stream) {
 }
 
 function swap(region, fresh) {
-  if (!fresh || region.isEqualNode(fresh)) return;
-  // Whoever is in the middle of something there keeps what they have.
-  if (region.contains(document.activeElement) && document.activeElement !== document.body) return;
-  if (region.contains(getSelection()?.anchorNode) && !getSelection().isCollapsed) return;
+  if (!fresh) return;
   const open = new Set(Array.from(region.querySelectorAll("details[open][id]"), (item) => item.id));
   for (const item of fresh.querySelectorAll("details[id]")) if (open.has(item.id)) item.open = true;
+  if (region.isEqualNode(fresh)) return;
+  // Whoever is in the middle of something there keeps what they have: types, presses a button, takes a text.
+  const own = region.contains(document.activeElement) ? document.activeElement : null;
+  if (own?.matches("input, select, textarea") || region.matches(":active")) return;
+  if (region.contains(getSelection()?.anchorNode) && !getSelection().isCollapsed) return;
+  const seen = own?.matches(":focus-visible");
+  const next = own && counterpart(own, fresh);
   const scrolled = new Map(Array.from(region.querySelectorAll("[id]"), (item) => [item.id, item.scrollTop]).filter(([, top]) => top));
-  region.replaceChildren(...document.importNode(fresh, true).childNodes);
+  region.replaceChildren(...fresh.childNodes);
   for (const [id, top] of scrolled) {
     const item = document.getElementById(id);
     if (item) item.scrollTop = top;
   }
+  next?.focus({ preventScroll: true, focusVisible: seen });
+}
+
+/** Returns what stands in the fresh region for an element of the shown one: what has its name, or does the same. */
+function counterpart(item, fresh) {
+  const name = item.id || item.dataset.copy || (item.localName === "summary" && item.parentElement.id);
+  return Array.from(fresh.querySelectorAll(item.localName)).find((other) => {
+    if (name) return [other.id, other.dataset.copy, other.parentElement.id].includes(name);
+    return other.isEqualNode(item) && (!item.form || item.form.isEqualNode(other.form));
+  });
 }
