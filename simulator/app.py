@@ -159,7 +159,7 @@ def _control(
         faults.blueprint(tenants, CONTRACTS, hub),
         tenancy_routes.blueprint(works.tenancy, works.courier, introduce, works.forget_requests, hub),
         state.blueprint(tenants, store, works.courier),
-        observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS),
+        observation.blueprint(tenants, siblings, siblings.measured, CONTRACTS, hub),
         streaming.blueprint(tenants, hub, works.hearing, works.watch, CONTRACTS),
         audit.blueprint(tenants, siblings, store, CONTRACTS, works.settings.mock_buyers_url),
         documents.blueprint(tenants, CONTRACTS),

@@ -16,7 +16,7 @@ MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
 PACE = 0.1  # seconds between two batches: a reader that is woken for each of many events would cost their senders
-KINDS = ("request", "delivery", "finding", "clock", "fault", "reload")
+KINDS = ("request", "delivery", "finding", "clock", "fault", "reload", "state")
 EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on; as many of them as there is traffic
 
 

@@ -292,6 +292,44 @@ def test_one_tenants_page_shows_nothing_of_anothers(visit: Visit, server: Runnin
     other.delete()
 
 
+@pytest.mark.parametrize(("path", "nothing"), [("charts", "Nothing to draw yet"), ("duties", "No traffic to grade")])
+def test_a_page_that_was_opened_empty_is_empty_no_more_when_something_came(
+    visit: Visit, tenant: Tenant, path: str, nothing: str
+) -> None:
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/{path}"))
+    live(page)
+    empty = page.get_by_role("heading", name=nothing)
+    expect(empty).to_be_visible()
+    ping(tenant)
+    expect(empty).to_have_count(0)
+    expect(page.locator(".title p")).to_contain_text("1 request")
+    tenant.reset("journal")
+    expect(empty).to_be_visible()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_list_whose_requests_were_forgotten_elsewhere_is_empty(visit: Visit, tenant: Tenant, paused: bool) -> None:
+    page = visit.page
+    page.goto(address(tenant))
+    live(page)
+    ping(tenant)
+    expect(rows(page)).to_have_count(1)
+    if paused:
+        page.locator("#pause").click()
+    ping(tenant)  # told together with the reset
+    tenant.reset("journal")
+    expect(page.locator("#journal-size")).to_have_text("0 requests kept")
+    if paused:
+        expect(rows(page)).to_have_count(1)
+        page.locator("#pause").click()
+    expect(rows(page)).to_have_count(0)
+    expect(page.locator("#empty")).to_be_visible()
+    ping(tenant)
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("#empty")).to_have_count(0)
+
+
 def test_what_somebody_opened_goes_on_following_and_keeps_their_place(visit: Visit, tenant: Tenant) -> None:
     ping(tenant)
     page = visit.page

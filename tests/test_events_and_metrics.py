@@ -241,6 +241,15 @@ def test_an_event_says_of_a_request_what_the_list_says(arguments: tuple[str, ...
         assert key not in json.dumps(events)
 
 
+def test_a_listener_hears_that_something_was_emptied(up: Running) -> None:
+    with listening(up) as events:
+        requests.post(f"{up.base_url}/__sandbox/reset", json={"scopes": ["clock", "journal"]}, timeout=PATIENCE)
+        assert heard(events, "clock")["frozen"] is False
+        assert heard(events, "state") == {"reset": ["clock", "journal"]}
+        requests.delete(f"{up.base_url}/__sandbox/requests", timeout=PATIENCE)
+        assert heard(events, "state") == {"reset": ["journal"]}
+
+
 def test_a_stream_brings_the_requests_that_its_filters_let_through_and_at_most_so_many(up: Running) -> None:
     asked = "kinds=request&operation=ping&http=4xx&most=10"
     with requests.get(f"{up.base_url}/__sandbox/events?{asked}", stream=True, timeout=60) as stream:

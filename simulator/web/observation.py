@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from pydantic import Field, model_validator
 
 from simulator.contract.model import ANY_OPERATION, Contract
+from simulator.events import Hub
 from simulator.explaining import explain, text
 from simulator.journal import (
     EvictedError,
@@ -70,7 +71,7 @@ class Verification(Body):
 
 
 def blueprint(
-    tenants: Tenants, journals: Readable, measured: Callable[[], bytes], contracts: Mapping[str, Contract]
+    tenants: Tenants, journals: Readable, measured: Callable[[], bytes], contracts: Mapping[str, Contract], hub: Hub
 ) -> Blueprint:
     observation = Blueprint("observation", __name__)
     words = vocabulary(contracts)
@@ -93,7 +94,9 @@ def blueprint(
 
     @observation.delete(f"{PREFIX}/requests")
     def clear() -> Response:
-        journals.of(tenant_of(tenants).id).clear()
+        tenant = tenant_of(tenants)
+        journals.of(tenant.id).clear()
+        hub.publish("state", tenant.id, lambda: {"reset": ["journal"]})
         return Response(status=204)
 
     @observation.get(f"{PREFIX}/metrics")

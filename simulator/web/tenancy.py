@@ -23,6 +23,8 @@ from simulator.web.problems import Body, ProblemError, as_json, body_of, tenant_
 from simulator.webhooks import Courier
 from simulator.welcome import Introduce
 
+_SCOPES = frozenset({*(scope.value for scope in Scope), "journal", "faults", "clock"})
+
 Forgetting = Callable[[Tenant], int]
 """Empties the journal of a tenant; returns how many entries went."""
 
@@ -77,7 +79,7 @@ def blueprint(
     _add_tenants(control, tenancy, introduce, forget_journal)
     _add_credentials(control, tenancy)
     _add_clock(control, tenancy, courier, hub)
-    _add_reset(control, tenancy, courier, forget_journal)
+    _add_reset(control, tenancy, courier, forget_journal, hub)
     _add_snapshots(control, tenancy, courier)
     return control
 
@@ -222,27 +224,27 @@ def _clock(tenant: Tenant) -> dict[str, Any]:
     return {"tenant": tenant.id, "now": tenant.clock.now().isoformat(), "frozen": tenant.clock.is_frozen}
 
 
-def _add_reset(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_journal: Forgetting) -> None:
+def _add_reset(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_journal: Forgetting, hub: Hub) -> None:
     @control.post(f"{PREFIX}/reset")
     def reset() -> Response:
-        tenant, wanted = tenant_of(tenancy.tenants), set(body_of(Reset).scopes)
-        everything = "all" in wanted
-        kept = {scope for scope in Scope if not everything and scope.value not in wanted}
+        tenant, wanted = tenant_of(tenancy.tenants), set[str](body_of(Reset).scopes)
+        if "all" in wanted:
+            wanted = set(_SCOPES)
         # No webhook is on its way while the rows that it is about are taken away.
         with courier.sole_sender(tenant.id), tenancy.store.transaction() as tx:
-            emptied: dict[str, int] = tx.reset(tenant.id, set(Scope) - kept)
-        if everything or "journal" in wanted:
+            emptied: dict[str, int] = tx.reset(tenant.id, {scope for scope in Scope if scope in wanted})
+        if "journal" in wanted:
             emptied["journal"] = forget_journal(tenant)
-        if everything or "faults" in wanted:
+        if "faults" in wanted:
             emptied["faults"] = tenant.faults.disarm()
-        if everything or "clock" in wanted:
+        if "clock" in wanted:
             with courier.sole_sender(tenant.id):
                 timekeeping.reset(tenant, courier)
                 tenancy.save(tenant)
-        also = () if everything else ({"journal", "faults", "clock"} - wanted)
-        return as_json(
-            {"tenant": tenant.id, "emptied": emptied, "kept": sorted({*kept, *also, "credentials", "sandbox"})}
-        )
+            hub.publish("clock", tenant.id, lambda: _clock(tenant))
+        hub.publish("state", tenant.id, lambda: {"reset": sorted(wanted)})
+        kept = sorted({*(_SCOPES - wanted), "credentials", "sandbox"})
+        return as_json({"tenant": tenant.id, "emptied": emptied, "kept": kept})
 
 
 def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier) -> None:

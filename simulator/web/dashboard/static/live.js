@@ -1,6 +1,6 @@
 // The event stream: one for the page, opened while it can be seen, opened again when it breaks.
 // Not `finding`: to tell those as they come costs grading, and the pages ask for them when they are looked at.
-const KINDS = ["request", "delivery", "clock", "fault", "reload", "dropped"];
+const KINDS = ["request", "delivery", "clock", "fault", "reload", "state", "dropped"];
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
 const WORDS = { live: "Live", off: "Not live", wait: "Connecting…", lost: "Connection lost, trying again", full: "Not live: all event streams are taken", gone: "Not live: this tenant is gone", out: "Not live: log in again" };

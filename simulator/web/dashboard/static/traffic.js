@@ -6,6 +6,7 @@ import { pageAgain } from "./refresh.js";
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 const FEW = 10; // rows at a time that are worth pointing out; more come faster than anybody reads
 const REST = 300; // milliseconds without a change of the list after many came at once
+const EMPTIED = 1000; // milliseconds from a reset to the new list: what is told with it is older, and resets may be many
 const SPELL = 10000; // milliseconds without anything left out, after which it is worth saying again that something is
 
 export function watchTraffic(stream) {
@@ -29,6 +30,7 @@ export function watchTraffic(stream) {
   let stale = false; // whether the list lacks what was missed while it stood still
   let meanwhile = null; // what streams in while the list is fetched anew, which may be older than it
   let renewals = 0;
+  let emptied = 0;
 
   pause.hidden = !isFirstPage;
 
@@ -110,17 +112,24 @@ export function watchTraffic(stream) {
     meanwhile = null;
     const found = page?.getElementById("rows");
     stale = paused || !found;
-    if (!stale) {
+    if (stale) {
+      ask();
+    } else {
       waiting = []; // was told before the list was asked for
       rows.replaceChildren(...found.children);
       older.replaceWith(page.getElementById("older"));
       older = document.getElementById("older");
-    }
-    if (rows.children.length) {
-      table.hidden = false;
-      document.getElementById("empty")?.remove();
+      const [shown, empty] = [document, page].map((one) => one.getElementById("empty"));
+      if (!empty) shown?.remove();
+      else if (!shown) table.after(empty);
+      table.hidden = Boolean(empty);
     }
     for (const event of later) take(event);
+  }
+
+  function afterReset() {
+    emptied = 0;
+    renew();
   }
 
   if (!isFirstPage) return;
@@ -133,6 +142,9 @@ export function watchTraffic(stream) {
     // Told aloud once for a while: they go on as long as requests come fast.
     if (performance.now() - lastLeft > SPELL) said.textContent = "Requests come too fast to list each of them";
     lastLeft = performance.now();
+  });
+  stream.on("state", (event) => {
+    if (event.reset?.includes("journal")) emptied ||= setTimeout(afterReset, EMPTIED);
   });
   stream.onBack(renew);
 }
