@@ -330,6 +330,24 @@ def test_a_list_whose_requests_were_forgotten_elsewhere_is_empty(visit: Visit, t
     expect(page.locator("#empty")).to_have_count(0)
 
 
+def test_a_gauge_forgets_refusals_when_their_time_is_over_although_nothing_more_comes(
+    visit: Visit, server: Running
+) -> None:
+    limited = {"id": "limited", "link_id": "lnk_limited", "limits": {"ping": {"rate": 1, "burst": 2, "seconds": 2}}}
+    hurried = Server(server.base_url).new_tenant(
+        sandbox={"pingtree": {"campaigns": [{"id": "c", "sources": [limited]}]}}
+    )
+    page = visit.page
+    page.goto(address(hurried, f"{UI}/sources"))
+    live(page)
+    while ping(hurried).status_code != 429:
+        pass
+    told = page.locator("#gauges-pingtree-limited .refused")
+    expect(told).to_have_text("1 answered 429")
+    expect(told).to_have_count(0)
+    hurried.delete()
+
+
 def test_what_somebody_opened_goes_on_following_and_keeps_their_place(visit: Visit, tenant: Tenant) -> None:
     ping(tenant)
     page = visit.page

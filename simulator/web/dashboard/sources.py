@@ -42,6 +42,7 @@ def add(pages: Blueprint, parts: Parts, frame: Frame) -> None:
             platforms=[_platform(contract, tenant, latest, seen) for contract in parts.contracts.values()],
             formats=("html", "markdown", "schema", "openapi", "curl"),
             specs=f"{PREFIX}/specs",
+            window=WINDOW,
         )
 
 

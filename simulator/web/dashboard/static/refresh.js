@@ -21,11 +21,12 @@ export async function pageAgain(address = location.href) {
 export function watchRegions(stream) {
   if (!document.querySelector("[data-live]")) return;
   const every = Number(document.body.dataset.every) || LEAST;
+  const settles = Number(document.body.dataset.settles) || 2 * every; // rates and gauges fall after the last event too
   const again = document.body.dataset.again || location.href; // where the regions are told without what costs more
   let last = 0;
   let took = 0;
   let due = false;
-  let after = 0;
+  let heard = 0;
 
   async function look() {
     due = false;
@@ -37,11 +38,7 @@ export function watchRegions(stream) {
     took = last - began;
     busy = false;
     if (page) for (const region of document.querySelectorAll("[data-live][id]")) swap(region, page.getElementById(region.id));
-    // Rates and gauges fall after the last event too.
-    if (after > 0) {
-      after -= 1;
-      plan();
-    }
+    if (began < heard + settles) plan();
   }
 
   function plan() {
@@ -51,13 +48,13 @@ export function watchRegions(stream) {
     setTimeout(look, Math.max(SOON, rested));
   }
 
-  for (const kind of KINDS) {
-    stream.on(kind, () => {
-      after = 2;
-      plan();
-    });
+  function hear() {
+    heard = performance.now();
+    plan();
   }
-  stream.onBack(plan);
+
+  for (const kind of KINDS) stream.on(kind, hear);
+  stream.onBack(hear);
 }
 
 function swap(region, fresh) {
