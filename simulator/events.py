@@ -203,6 +203,11 @@ class Hub:
         """How many of them are streams that are open here."""
         return sum(not one.is_foreign for one in self._subscriptions)
 
+    @property
+    def tenants(self) -> frozenset[str]:
+        """Whose events somebody listens to."""
+        return frozenset(one.tenant for one in self._subscriptions)
+
     def wants(self, kind: str, tenant: str) -> bool:
         """Whether somebody listens to events of this kind."""
         return any(one.tenant == tenant and kind in one.interest.kinds for one in self._subscriptions)

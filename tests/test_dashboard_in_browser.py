@@ -348,6 +348,39 @@ def test_a_gauge_forgets_refusals_when_their_time_is_over_although_nothing_more_
     hurried.delete()
 
 
+def test_what_is_steered_elsewhere_is_seen_here(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/steering"))
+    live(page)
+    tenant.clock.freeze()
+    expect(page.get_by_role("button", name="Let it run")).to_be_visible()
+    tenant.control("POST", "snapshots", {"name": "before"})
+    expect(page.get_by_role("button", name="Restore before")).to_be_visible()
+    tenant.reset("clock")
+    expect(page.get_by_role("button", name="Freeze")).to_be_visible()
+    tenant.control("POST", "snapshots/before/restore")
+    expect(page.locator("[data-clock] .tag:visible")).to_have_count(2)
+    tenant.control("DELETE", "snapshots/before")
+    expect(page.locator("#snapshots")).to_contain_text("None.")
+    other = Server(tenant.base_url).new_tenant()
+    expect(page.locator("#tenants").get_by_role("link", name=other.id)).to_have_count(1)
+    other.delete()
+    expect(page.locator("#tenants").get_by_role("link", name=other.id)).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", [HOME, f"{UI}/conformance"])
+def test_every_page_tells_how_many_faults_are_armed_now(visit: Visit, tenant: Tenant, path: str) -> None:
+    page = visit.page
+    page.goto(address(tenant, path))
+    live(page)
+    armed = page.get_by_role("navigation").locator(".count")
+    expect(armed).to_have_count(0)
+    tenant.control("POST", "faults", {"trigger": "http_500", "count": 1})
+    expect(armed).to_have_text("1")
+    ping(tenant)
+    expect(armed).to_have_count(0)
+
+
 def test_what_somebody_opened_goes_on_following_and_keeps_their_place(visit: Visit, tenant: Tenant) -> None:
     ping(tenant)
     page = visit.page

@@ -76,15 +76,21 @@ def blueprint(
     tenancy: Tenancy, courier: Courier, introduce: Introduce, forget_journal: Forgetting, hub: Hub
 ) -> Blueprint:
     control = Blueprint("tenancy", __name__)
-    _add_tenants(control, tenancy, introduce, forget_journal)
+    _add_tenants(control, tenancy, introduce, forget_journal, hub)
     _add_credentials(control, tenancy)
     _add_clock(control, tenancy, courier, hub)
     _add_reset(control, tenancy, courier, forget_journal, hub)
-    _add_snapshots(control, tenancy, courier)
+    _add_snapshots(control, tenancy, courier, hub)
     return control
 
 
-def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, forget_journal: Forgetting) -> None:
+def _add_tenants(
+    control: Blueprint, tenancy: Tenancy, introduce: Introduce, forget_journal: Forgetting, hub: Hub
+) -> None:
+    def tell(**what: str) -> None:
+        for listened in hub.tenants:
+            hub.publish("state", listened, lambda: what)
+
     @control.get(f"{PREFIX}/tenants")
     def list_tenants() -> Response:
         found = [{"tenant": item.id, "now": item.clock.now().isoformat()} for item in tenancy.tenants]
@@ -92,7 +98,9 @@ def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, for
 
     @control.post(f"{PREFIX}/tenants")
     def create_tenant() -> Response:
-        return as_json(introduce(_made(tenancy, body_of(NewTenant)).id), 201)
+        made = _made(tenancy, body_of(NewTenant)).id
+        tell(made=made)
+        return as_json(introduce(made), 201)
 
     @control.get(f"{PREFIX}/tenants/<name>")
     def show_tenant(name: str) -> Response:
@@ -105,6 +113,7 @@ def _add_tenants(control: Blueprint, tenancy: Tenancy, introduce: Introduce, for
             raise ProblemError(409, "Conflict", f"The default tenant stays; POST {PREFIX}/reset empties it")
         gone = dict(tenancy.delete(tenant))
         gone["journal"] = forget_journal(tenant)
+        tell(deleted=tenant.id)
         return as_json({"deleted": tenant.id, "rows": gone})
 
 
@@ -247,7 +256,7 @@ def _add_reset(control: Blueprint, tenancy: Tenancy, courier: Courier, forget_jo
         return as_json({"tenant": tenant.id, "emptied": emptied, "kept": kept})
 
 
-def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier) -> None:
+def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier, hub: Hub) -> None:
     @control.get(f"{PREFIX}/snapshots")
     def snapshots() -> Response:
         return as_json({"snapshots": tenancy.snapshots(tenant_of(tenancy.tenants))})
@@ -259,6 +268,7 @@ def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier) -> No
             tenancy.take_snapshot(tenant, wanted.name)
         except ValueError as error:
             raise ProblemError(409, "Conflict", str(error)) from None
+        hub.publish("state", tenant.id, lambda: {"kept": wanted.name})
         return as_json({"tenant": tenant.id, "snapshot": wanted.name}, 201)
 
     @control.post(f"{PREFIX}/snapshots/<name>/restore")
@@ -269,6 +279,8 @@ def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier) -> No
         courier.announce()
         if not found:
             raise ProblemError(404, "Not found", f"Tenant {tenant.id} has no snapshot {name[:100]!r}")
+        hub.publish("clock", tenant.id, lambda: _clock(tenant))
+        hub.publish("state", tenant.id, lambda: {"restored": name})
         return as_json({"tenant": tenant.id, "restored": name, "now": tenant.clock.now().isoformat()})
 
     @control.delete(f"{PREFIX}/snapshots/<name>")
@@ -276,4 +288,5 @@ def _add_snapshots(control: Blueprint, tenancy: Tenancy, courier: Courier) -> No
         tenant = tenant_of(tenancy.tenants)
         if not tenancy.delete_snapshot(tenant, name):
             raise ProblemError(404, "Not found", f"Tenant {tenant.id} has no snapshot {name[:100]!r}")
+        hub.publish("state", tenant.id, lambda: {"forgotten": name})
         return as_json({"deleted": name})
