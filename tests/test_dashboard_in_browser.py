@@ -381,6 +381,18 @@ def test_every_page_tells_how_many_faults_are_armed_now(visit: Visit, tenant: Te
     expect(armed).to_have_count(0)
 
 
+def test_a_slow_network_does_not_make_a_page_look_seldom(visit: Visit, tenant: Tenant) -> None:
+    page = visit.page
+    page.goto(address(tenant, f"{UI}/sources"))
+    live(page)
+    slow = {"offline": False, "latency": 2000, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    recent = page.locator("#recent-pingtree-src_abc123 .recent li")
+    for number in (1, 2):
+        ping(tenant)
+        expect(recent).to_have_count(number)
+
+
 def test_what_somebody_opened_goes_on_following_and_keeps_their_place(visit: Visit, tenant: Tenant) -> None:
     ping(tenant)
     page = visit.page

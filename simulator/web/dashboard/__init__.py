@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, Response, g, redirect, request
 from werkzeug.exceptions import HTTPException
 
 from simulator.web.control import PREFIX
@@ -22,6 +23,7 @@ def register(app: Flask, parts: Parts) -> None:
     pages = Blueprint("dashboard", __name__)
     frame = Frame(parts)
     frame.context["act"] = actions.offering(frame)
+    _tell_cost(pages)
     door.guard(pages, frame, parts.token)
     door.add_login(pages, frame, parts.token)
     assets.add(pages)
@@ -49,6 +51,21 @@ def _told(frame: Frame) -> Callable[[HTTPException], Response]:
         return frame.failure(error.code or 500, error.name, error.description or error.name)
 
     return tell
+
+
+def _tell_cost(pages: Blueprint) -> None:
+    """Say on each page how long it took here: pages look again as seldom as that asks for, however slow the network."""
+
+    @pages.before_request
+    def begin() -> None:
+        g.page_began = time.perf_counter()
+
+    @pages.after_request
+    def tell(response: Response) -> Response:
+        now = time.perf_counter()
+        took = 1000 * (now - g.get("page_began", now))  # none where it was refused before it came here
+        response.headers["Server-Timing"] = f"page;dur={took:.1f}"
+        return response
 
 
 def _add_theme(pages: Blueprint) -> None:

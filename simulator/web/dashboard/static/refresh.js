@@ -3,14 +3,19 @@ import { KINDS } from "./live.js";
 
 const LEAST = 1000; // milliseconds between two looks
 const SOON = 150; // after a quiet time: what comes together is shown together
-const SHARE = 50; // a page that takes 1 ms to render is asked for every 50 ms at most
+const SHARE = 50; // a page that takes the server 1 ms to render is asked for every 50 ms at most
 
 let busy = false;
+let cost = 0; // milliseconds that the last page took the server
 
 /** Returns this page, or another address, as the server renders it now; null when it does not answer. */
 export async function pageAgain(address = location.href) {
+  const began = performance.now();
   try {
     const answer = await fetch(address, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    // How long it took the network is no work of the server's; only where nothing tells them apart, all counts.
+    const told = /dur=([\d.]+)/.exec(answer.headers.get("Server-Timing"));
+    cost = told ? Number(told[1]) : performance.now() - began;
     if (!answer.ok || answer.redirected) return null;
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
@@ -24,7 +29,6 @@ export function watchRegions(stream) {
   const settles = Number(document.body.dataset.settles) || 2 * every; // rates and gauges fall after the last event too
   const again = document.body.dataset.again || location.href; // where the regions are told without what costs more
   let last = 0;
-  let took = 0;
   let due = false;
   let heard = 0;
 
@@ -35,7 +39,6 @@ export function watchRegions(stream) {
     const began = performance.now();
     const page = await pageAgain(again);
     last = performance.now();
-    took = last - began;
     busy = false;
     if (page) for (const region of document.querySelectorAll("[data-live][id]")) swap(region, page.getElementById(region.id));
     if (began < heard + settles) plan();
@@ -44,7 +47,7 @@ export function watchRegions(stream) {
   function plan() {
     if (due) return;
     due = true;
-    const rested = last + Math.max(every, SHARE * took) - performance.now();
+    const rested = last + Math.max(every, SHARE * cost) - performance.now();
     setTimeout(look, Math.max(SOON, rested));
   }
 
