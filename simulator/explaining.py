@@ -125,8 +125,9 @@ def triggers(entry: Entry) -> list[str]:
 
 def is_on_purpose(entry: Entry) -> bool:
     """Whether a trigger decided, whatever the request said: errors and failed checks are then made up with the rest."""
-    nothing_failed = not entry["errors"] and all(check["passed"] for check in entry["checks"])
-    return bool(triggers(entry)) and (entry["detail"] == ON_PURPOSE or nothing_failed)
+    if not triggers(entry):
+        return False
+    return entry["detail"] == ON_PURPOSE or not (entry["errors"] or any(not one["passed"] for one in entry["checks"]))
 
 
 def _decided_by(entry: Entry, reason: Reason) -> dict[str, str]:
