@@ -147,7 +147,7 @@ def test_a_page_is_whole_without_a_script_and_lets_nothing_in_from_elsewhere(ten
     assert not found.of("style")
     assert len(found.of("h1")) == 1
     assert len(found.ids()) == len(set(found.ids()))
-    # Nothing is loaded from elsewhere or sent there; only evidence leads to the vendors' own pages, without saying whence.
+    # Nothing is loaded from elsewhere or sent there; evidence leads to the vendors' own pages, without saying whence.
     outside = re.findall(r'(?:src|href|action)="(https?:[^"]*)"', found.source)
     evidence = [link["href"] for link in found.of("a") if link.get("rel") == "external noreferrer"]
     assert sorted(outside) == sorted(evidence)
