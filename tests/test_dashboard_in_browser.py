@@ -224,13 +224,18 @@ def test_a_filter_that_nobody_can_read_says_so_and_shows_nothing(chromium: Brows
         expect(rows(visit.page)).to_have_count(0)
 
 
-def test_a_paused_list_stands_still_and_resumes_with_what_came_meanwhile(visit: Visit, tenant: Tenant) -> None:
-    page = visit.page
+def paused_with_one(page: Page, tenant: Tenant) -> Locator:
+    """Pause the list of a tenant with one request in it; return the button."""
     ping(tenant)
     page.goto(address(tenant))
     live(page)
     pause = page.locator("#pause")
     pause.click()
+    return pause
+
+
+def test_a_paused_list_stands_still_and_resumes_with_what_came_meanwhile(visit: Visit, tenant: Tenant) -> None:
+    page, pause = visit.page, paused_with_one(visit.page, tenant)
     ping(tenant)
     ping(tenant)
     expect(pause).to_contain_text("2 new")
@@ -240,12 +245,7 @@ def test_a_paused_list_stands_still_and_resumes_with_what_came_meanwhile(visit: 
 
 
 def test_a_paused_list_resumes_with_what_came_while_its_stream_was_closed_too(visit: Visit, tenant: Tenant) -> None:
-    page = visit.page
-    ping(tenant)
-    page.goto(address(tenant))
-    live(page)
-    pause = page.locator("#pause")
-    pause.click()
+    page, pause = visit.page, paused_with_one(visit.page, tenant)
     look_away(page)
     for _ in range(3):
         ping(tenant)

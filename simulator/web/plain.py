@@ -34,7 +34,7 @@ class Application(Flask):
         """Add the view of an endpoint whose route takes every method.
 
         Flask looks at the host and finds the route. What it found for a path at a host is remembered, and the next
-        request there goes to the view at once: a tenth of what an ingest cost was contexts, signals and sessions.
+        request there goes to the view at once: a sixth of what an ingest cost was contexts, signals and sessions.
         """
 
         def found(**arguments: str) -> Response:

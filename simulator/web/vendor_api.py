@@ -68,12 +68,7 @@ def register(
             log.exception("%s %s could not be written down", contract.platform, operation)
         else:
             headers += [] if strict else [(REQUEST_ID, request_id)]
-        if answer.fault is None and not answer.rendered.headers:
-            return Whole(body, answer.row.http, headers)
-        if answer.fault is None:
-            return Response(body, answer.row.http, headers)
-        fault = drawn(answer.fault, answer.tenant.dice.roll)
-        return wire_faults.apply(Response(body, answer.row.http, headers), fault, relayed=relayed)
+        return _response(answer, body, headers, relayed=relayed)
 
     for contract in known:
         for operation in contract.operations:
@@ -85,6 +80,15 @@ def register(
     app.view_functions[_route(app, "/")] = unknown
     app.view_functions[_route(app, "/<path:anything>")] = unknown
     app.register_error_handler(HTTPException, _refused_early(unknown))
+
+
+def _response(answer: Answer, body: bytes, headers: list[tuple[str, str]], *, relayed: bool) -> Response:
+    if answer.fault is None and not answer.rendered.headers:
+        return Whole(body, answer.row.http, headers)
+    response = Response(body, answer.row.http, headers)
+    if answer.fault is None:
+        return response
+    return wire_faults.apply(response, drawn(answer.fault, answer.tenant.dice.roll), relayed=relayed)
 
 
 def is_vendors(path: str) -> bool:

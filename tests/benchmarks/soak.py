@@ -2,7 +2,7 @@
 
 python -m tests.benchmarks.soak [--minutes 30] [--share 0.5] [--out build/soak] [--db FILE or URL]
 
-Writes soak.csv and soak.svg; says for each quantity whether it stayed flat after the warm-up, the first half of the
+Writes soak.csv and soak.svg; says for each quantity whether it stayed flat after the warm-up, the first fifth of the
 run. Exit code 1 when one did not. `docs/reliability.md` says how to read it.
 """
 
@@ -28,7 +28,8 @@ from tests.running import Client, Running, run, sandbox, wait_until, written
 
 SENDERS = 16
 CALIBRATION = 10.0  # seconds in which the ceiling is found
-WARM_UP = 0.5  # of the run: caches and journals fill up, slowest what mock buyers remember, 30,000 leads each
+WARM_UP = 0.2  # of the run: caches and journals fill up
+FULL = 0.5  # of the run, after which memory is judged: by then mock buyers remember the 30,000 leads that each may
 MOST_GROWTH = 0.05  # of the memory, per hour
 LONG_ENOUGH = 600  # seconds after which a growth per hour means something
 MOST_MORE = 2  # descriptors or threads, from the first quarter to the last
@@ -206,9 +207,10 @@ def verdict(samples: Sequence[Sample], senders: Senders) -> list[tuple[bool, str
     quarter = max(1, len(flat) // 4)
     first, last = flat[:quarter], flat[-quarter:]
     found = [(not senders.failures, f"{len(senders.failures)} answers were not what they should be")]
+    full = [sample for sample in samples if sample.at >= samples[-1].at * FULL]
     for name in flat[0].memory:
-        values = [sample.memory[name] for sample in flat]
-        growth = slope_per_hour(flat, values)
+        values = [sample.memory[name] for sample in full]
+        growth = slope_per_hour(full, values)
         said = f"memory of the {name}: {values[0]:.1f} to {values[-1]:.1f} MiB"
         told = samples[-1].at >= LONG_ENOUGH
         said += f", {growth:+.1%} of it per hour" if told else "; too short a run to judge"
