@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -56,13 +57,13 @@ from simulator.webhooks import Courier
 from simulator.welcome import Introduce, Welcome
 
 
-def create(settings: Settings) -> Application:
+def create(settings: Settings, loop: AbstractEventLoop | None = None) -> Application:
     """Open the store, load the sandbox, introduce its mock buyers, start the courier; return the application.
 
-    Its `end` is to be called when the process is about to stop. Raises ConfigurationError, StoreError or
-    CannotStartError.
+    The courier takes turns on the `loop` with calls, if there is one. The application's `end` is to be called when the
+    process is about to stop. Raises ConfigurationError, StoreError or CannotStartError.
     """
-    works = Works(settings)
+    works = Works(settings, loop)
     works.take_in_tenants()
     app = Application("leadsandbox", works.end)
     app.url_rule_class = Route
@@ -74,7 +75,7 @@ def create(settings: Settings) -> Application:
 class Works:
     """All that answers requests, put together. What the routes are is not known here."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, loop: AbstractEventLoop | None = None) -> None:
         own = settings.mock_buyers_url
         self.settings = settings
         self.store = Store.open(settings.database)
@@ -88,7 +89,7 @@ class Works:
         self.siblings = Siblings(folder, self.journals, self.metrics, self.hub)
         self.hearing = Hearing(self.hub, self.siblings.others, alone=self.siblings.alone)
         self.watch = Watch(self.tenants, self.journals, self.siblings, self.hub, self.store, CONTRACTS, own)
-        self.courier = Courier(self.tenants, self.store, self.calls, CONTRACTS, self.recorder.delivered)
+        self.courier = Courier(self.tenants, self.store, self.calls, CONTRACTS, self.recorder.delivered, loop=loop)
         announce = self.courier.announce
         self.exchange = Exchange(self.tenants, self.store, self.calls, _limiter(settings), announce, CONTRACTS.values())
         words = {name: Words(contract) for name, contract in CONTRACTS.items()}

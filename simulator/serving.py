@@ -58,10 +58,11 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
 
 def _serve_here(settings: Settings, parent_fd: int | None) -> None:
     """Serve from this process, in turns."""
-    app = create(settings)
-    _settle()
-    with listening(settings.host, settings.port, is_reserved=True) as sock:
-        asyncio.run(_relay(settings, app, sock, parent_fd))
+    with asyncio.Runner() as runner:
+        app = create(settings, runner.get_loop())
+        _settle()
+        with listening(settings.host, settings.port, is_reserved=True) as sock:
+            runner.run(_relay(settings, app, sock, parent_fd))
 
 
 async def _relay(settings: Settings, app: Application, sock: socket.socket, parent_fd: int | None) -> None:

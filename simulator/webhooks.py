@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import queue
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from simulator.buyers import BuyerCalls, Call, Reply
 from simulator.contract.model import Contract
-from simulator.lanes import Lanes, Receiver
+from simulator.fibers import Flag, Turns, worked
+from simulator.lanes import LANES, Lanes, Receiver
 from simulator.store import LEASE, AttemptRecord, DeliveryRecord, DeliveryStatus, Store, StoreError
 from simulator.tenants import Tenant, Tenants
+from simulator.threads import Threads
 
 TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
 GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
-REST = 8  # times as long as a batch took to compute that the next one waits while calls are answered: they come first
+REST = 24  # times as long as a batch took to compute that the next one waits while calls are answered: they come first
 REST_OF_LOOKS = 40  # the same between looks, which deliver nothing
 LONGEST_REST = 0.2  # seconds; whoever wants the tenant for itself waits for it
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
@@ -56,9 +58,9 @@ def retry_after(attempts: int) -> timedelta | None:
 class Courier:
     """Empties the outbox of every tenant, in sandbox time.
 
-    One thread looks who has something to receive; others send, one for each receiver at a time, so that a
-    receiver that hangs holds up nobody else. `on_delivery` is told of each attempt, after it was recorded, by
-    the sending thread; it must neither raise nor wait.
+    One looks who has something to receive; others send, one for each receiver at a time, so that a receiver that
+    hangs holds up nobody else. They are threads, or fibers of the `loop` on which calls take their turns.
+    `on_delivery` is told of each attempt, after it was recorded, by who sent; it must neither raise nor wait.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Courier:
         contracts: Mapping[str, Contract],
         on_delivery: OnDelivery | None = None,
         timeout: float = TIMEOUT,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._tenants = tenants
         self._store = store
@@ -78,14 +81,15 @@ class Courier:
         self._timeout = timeout
         self._lanes = Lanes()
         self._doubtful: set[str] = set()
-        self._jobs: queue.SimpleQueue[tuple[Tenant, Receiver] | None] = queue.SimpleQueue()
-        self._workers = 0
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+        self._crew = Threads(1 + LANES, "webhooks") if loop is None else Turns(loop)
+        self._wake = Flag()
+        self._stopped = Flag()
+        self._nobody_looks = Flag()
+        self._nobody_looks.set()
 
     def start(self) -> None:
-        self._thread.start()
+        self._nobody_looks.clear()
+        self._crew.do(self._run)
 
     def announce(self) -> None:
         """Say that there is something to deliver. Costs nothing when it was said already."""
@@ -100,11 +104,8 @@ class Courier:
         ends = time.monotonic() + patience
         self._stopped.set()
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(patience)
+        self._nobody_looks.wait(patience)
         self._lanes.idle(max(0.0, ends - time.monotonic()))
-        for _ in range(self._workers):
-            self._jobs.put(None)
 
     @contextmanager
     def sole_sender(self, tenant_id: str) -> Iterator[None]:
@@ -143,23 +144,32 @@ class Courier:
         """Return what is due; where there are other simulators, what they will not send then."""
         now = tenant.clock.now()
         if not self._store.is_shared:
+            self._store.settle()
             return self._store.due_deliveries(tenant.id, now, BATCH, receiver)
         with self._store.transaction() as tx:
             return tx.claim_deliveries(tenant.id, now, BATCH, receiver, alone=alone)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._wake.clear()
-            began = time.thread_time()
-            try:
-                self._let_go()
-                for name in self._store.tenants_with_deliveries():
-                    self._look_after(name)
-            except StoreError:
-                log.exception("the outbox could not be read; trying again")
-            looked = time.thread_time() - began
-            if self._wake.wait(IDLE):
-                self._stopped.wait(max(GATHERING, self._rest(REST_OF_LOOKS * looked, self._tenants)))
+        try:
+            while not self._stopped.is_set():
+                self._look()
+        finally:
+            self._nobody_looks.set()
+
+    def _look(self) -> None:
+        """See who has something to receive, and wait until it is worth while to look again."""
+        self._wake.clear()
+        began = worked()
+        try:
+            self._let_go()
+            self._store.settle()
+            for name in self._store.tenants_with_deliveries():
+                self._look_after(name)
+        except StoreError:
+            log.exception("the outbox could not be read; trying again")
+        looked = worked() - began
+        if self._wake.wait(IDLE):
+            self._stopped.wait(max(GATHERING, self._rest(REST_OF_LOOKS * looked, self._tenants)))
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
@@ -178,30 +188,16 @@ class Courier:
                 continue
             due = self._store.due_deliveries(tenant.id, tenant.clock.now(), 1, receiver)
             if due and not self._stopped.is_set() and self._lanes.begin(tenant.id, receiver):
-                self._jobs.put((tenant, receiver))
-                self._hire()
-
-    def _hire(self) -> None:
-        # As many threads as there ever were lanes at once; each keeps its connections open.
-        if self._workers < self._lanes.count:
-            self._workers += 1
-            threading.Thread(target=self._work, name=f"webhooks {self._workers}", daemon=True).start()
-
-    def _work(self) -> None:
-        try:
-            while job := self._jobs.get():
-                self._serve(*job)
-        finally:
-            self._workers -= 1
+                self._crew.do(partial(self._serve, tenant, receiver))
 
     def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
         sent = False
         try:
-            began = time.thread_time()
+            began = worked()
             # Read again: since it was looked at, somebody else may have been the sole sender.
             sent = bool(self._send(tenant, self._taken(tenant, receiver)))
             # With the lane, or the next batch would not wait.
-            self._stopped.wait(self._rest(REST * (time.thread_time() - began), (tenant,)))
+            self._stopped.wait(self._rest(REST * (worked() - began), (tenant,)))
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
@@ -226,12 +222,13 @@ class Courier:
         at = tenant.clock.now()
         replies = self._calls.send([self._call(tenant, delivery, at) for delivery in due])
         made = [_attempted(delivery, reply, at) for delivery, reply in zip(due, replies, strict=True)]
-        with self._store.transaction() as tx:
-            kept = [
+        kept = self._store.transact(
+            lambda tx: [
                 (delivery, *attempt)
                 for delivery, attempt in zip(due, made, strict=True)
                 if tx.record_attempt(delivery, *attempt)
             ]
+        )
         if self._on_delivery is not None:
             for delivery, attempt, becomes, due_at in kept:
                 self._on_delivery(_event(delivery, attempt, becomes, due_at))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from simulator.fibers import Fiber, Resume, current, parked
+from simulator.fibers import Fiber, Flag, Resume, Turns, current, parked, worked
 from simulator.store import LeadRecord, Store, StoreError, Transaction
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
@@ -79,6 +81,101 @@ def test_each_fiber_has_context_variables_of_its_own() -> None:
         return whose.get()
 
     assert together(lambda: speaker("a"), lambda: speaker("b")) == ["a", "b"]
+
+
+# --- flags, and work that is begun from anywhere --------------------------------------------------------------
+
+
+def test_a_flag_wakes_every_fiber_and_every_thread_that_waits_for_it() -> None:
+    flag = Flag()
+    said: list[object] = []
+    thread = threading.Thread(target=lambda: said.append(flag.wait(30)))
+    thread.start()
+
+    def waiter() -> object:
+        return flag.wait(30)
+
+    def setter() -> None:
+        rest()
+        threading.Thread(target=flag.set).start()
+
+    assert together(waiter, waiter, setter) == [True, True, None]
+    thread.join(30)
+    assert said == [True]
+    assert together(waiter) == [True], "it stays up"
+    flag.clear()
+    assert together(lambda: flag.wait(0.001)) == [False]
+
+
+def test_who_waits_in_vain_is_not_woken_again() -> None:
+    flag = Flag()
+
+    def patient() -> list[bool]:
+        found = [flag.wait(0.001)]
+        flag.set()
+        rest()
+        return [*found, flag.wait(30)]
+
+    assert together(patient) == [[False, True]]
+
+
+def test_a_flag_that_is_set_while_a_fiber_begins_to_wait_is_not_missed() -> None:
+    flag = Flag()
+
+    def waiting_and_setting() -> int:
+        met = 0
+        for _ in range(300):
+            flag.clear()
+            thread = threading.Thread(target=flag.set)
+            thread.start()
+            met += flag.wait(30)
+            thread.join()
+        return met
+
+    assert together(waiting_and_setting) == [300]
+
+
+def test_turns_begin_work_on_fibers_of_the_loop_from_any_thread() -> None:
+    whose: list[object] = []
+    flag = Flag()
+
+    def job() -> None:
+        whose.append((current() is not None, threading.get_ident()))
+        flag.set()
+
+    def asking() -> int:
+        fiber = current()
+        assert fiber is not None
+        threading.Thread(target=Turns(fiber.loop).do, args=(job,)).start()
+        assert flag.wait(30)
+        return threading.get_ident()
+
+    assert together(asking) == [whose[0][1]]  # type: ignore[index]
+    assert whose[0][0] is True  # type: ignore[index]
+
+
+def test_work_is_counted_in_its_own_turns_only() -> None:
+    """What others do meanwhile is not."""
+
+    def work(seconds: float) -> None:
+        ends = time.perf_counter() + seconds
+        while time.perf_counter() < ends:
+            pass
+
+    def counting() -> float:
+        began = worked()
+        rest()
+        work(0.01)
+        rest()
+        return worked() - began
+
+    def another() -> None:
+        rest()
+        work(2.0)
+
+    mine, _ = together(counting, another)
+    assert isinstance(mine, float)
+    assert 0.01 <= mine < 2.0
 
 
 # --- what is committed together -------------------------------------------------------------------------------

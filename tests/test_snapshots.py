@@ -30,6 +30,7 @@ from simulator.store import (
 )
 from simulator.store.connection import Statement
 from simulator.store.tables import metadata
+from tests.outboxes import added
 
 NOW = datetime(2026, 1, 5, 12, 30, 15, 250001, tzinfo=UTC)
 CUTOFF = NOW - timedelta(days=30)
@@ -93,7 +94,7 @@ def fill(store: Store, tenant: str, prefix: str = "lead") -> None:
         for n in (1, 2):
             name = f"{prefix}_{n}"
             tx.add_lead(a_lead(name, tenant))
-            made = replace(a_delivery(name, tenant), id=tx.add_delivery(a_delivery(name, tenant)))
+            made = replace(a_delivery(name, tenant), id=added(tx, a_delivery(name, tenant)))
             for _ in range(3 - n):
                 tx.record_attempt(made, AttemptRecord(NOW, 500, 1.5, name), DeliveryStatus.PENDING, NOW)
         tx.claim_persons(tenant, "campaign_1", [f"phone:{prefix}"], lead_id=f"{prefix}_1", at=NOW, cutoff=CUTOFF)

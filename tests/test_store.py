@@ -41,6 +41,7 @@ from simulator.store import (
     tenants,
 )
 from simulator.store.connection import Statement
+from tests.outboxes import added
 from tests.postgres import Postgres
 
 R = TypeVar("R")
@@ -209,6 +210,44 @@ def test_a_refused_claim_names_the_original_and_keeps_none_of_its_keys(store: St
     assert (refused.lead_id, refused.buyer_id, refused.at) == ("lead_1", "buyer_9", NOW)
     assert store.find_person("t1", "campaign_1", ["email:2"], CUTOFF) is None
     assert store.lead("t1", "lead_2") is not None
+
+
+def test_a_claim_of_a_new_person_and_a_taken_one_keeps_neither_and_of_a_new_and_an_old_one_both(store: Store) -> None:
+    claim(store, "lead_1", "phone:1")
+    assert claim(store, "lead_2", "email:0", "phone:1", "zip:9") == "lead_1"
+    for key in ("email:0", "zip:9"):
+        assert store.find_person("t1", "campaign_1", [key], CUTOFF) is None
+    later = NOW + timedelta(days=31)
+    assert claim(store, "lead_3", "email:0", "phone:1", "zip:9", at=later, cutoff=NOW) is None
+    for key in ("email:0", "phone:1", "zip:9"):
+        found = store.find_person("t1", "campaign_1", [key], NOW)
+        assert found == Original("lead_3", "", later)
+
+
+def test_the_buyer_of_persons_is_corrected_by_their_keys_and_only_where_the_lead_has_them(store: Store) -> None:
+    keys = ("email:1", "phone:1")
+    with store.transaction() as tx:
+        tx.claim_persons("t1", "campaign_1", keys, lead_id="lead_1", buyer_id="buyer_1", at=NOW, cutoff=CUTOFF)
+        corrected = [
+            tx.correct_person_buyer(tenant, scope, keys, lead_id=lead, buyer_id="buyer_2")
+            for tenant, scope, lead in (
+                ("t1", "campaign_1", "lead_1"),
+                ("t1", "campaign_1", "lead_2"),
+                ("t1", "campaign_2", "lead_1"),
+                ("t2", "campaign_1", "lead_1"),
+            )
+        ]
+    assert corrected == [2, 0, 0, 0]
+    for key in keys:
+        assert store.find_person("t1", "campaign_1", [key], CUTOFF) == Original("lead_1", "buyer_2", NOW)
+
+
+def test_persons_that_were_bought_are_not_released(store: Store) -> None:
+    claim(store, "lead_1", "phone:1", "email:1")
+    with store.transaction() as tx:
+        assert tx.set_person_buyer("t1", "lead_1", "buyer_1") == 2
+        assert tx.set_person_buyer("t1", "lead_1", "buyer_2") == 0
+        assert tx.release_persons("t1", "lead_1") == 0
 
 
 def test_a_person_may_be_taken_over_at_the_cutoff_and_not_a_microsecond_before(store: Store) -> None:
@@ -402,7 +441,7 @@ def names_due(store: Store, now: datetime = NOW, limit: int = 100) -> list[tuple
 
 def test_a_delivery_is_read_as_it_was_written(store: Store) -> None:
     with store.transaction() as tx:
-        number = tx.add_delivery(a_delivery())
+        number = added(tx, a_delivery())
     assert store.delivery("t1", number) == replace(a_delivery(), id=number)
     assert store.delivery("t2", number) is None
 
@@ -410,9 +449,9 @@ def test_a_delivery_is_read_as_it_was_written(store: Store) -> None:
 def test_only_the_oldest_pending_delivery_of_each_lead_is_due(store: Store) -> None:
     soon = NOW + timedelta(seconds=5)
     with store.transaction() as tx:
-        first = tx.add_delivery(a_delivery("lead_1", due_at=soon))
-        second = tx.add_delivery(a_delivery("lead_1"))
-        other = tx.add_delivery(a_delivery("lead_2"))
+        first = added(tx, a_delivery("lead_1", due_at=soon))
+        second = added(tx, a_delivery("lead_1"))
+        other = added(tx, a_delivery("lead_2"))
         tx.add_delivery(a_delivery("lead_1", tenant="t2"))
     assert names_due(store) == [("lead_2", other)]
     assert names_due(store, soon) == [("lead_2", other), ("lead_1", first)]
@@ -439,7 +478,7 @@ def done(store: Store, number: int, becomes: DeliveryStatus, due_at: datetime | 
 def test_attempts_are_counted_kept_and_counted_anew_after_a_replay(store: Store) -> None:
     later = NOW + timedelta(minutes=1)
     with store.transaction() as tx:
-        number = tx.add_delivery(a_delivery())
+        number = added(tx, a_delivery())
     done(store, number, DeliveryStatus.PENDING, later)
     waiting = replace(a_delivery(), id=number, attempts=1, due_at=later)
     assert store.deliveries("t1", status=DeliveryStatus.PENDING) == [waiting]
@@ -460,10 +499,10 @@ def test_attempts_are_counted_kept_and_counted_anew_after_a_replay(store: Store)
 
 def test_an_attempt_at_a_delivery_that_was_reset_is_dropped(store: Store) -> None:
     with store.transaction() as tx:
-        gone = replace(a_delivery(), id=tx.add_delivery(a_delivery()))
+        gone = replace(a_delivery(), id=added(tx, a_delivery()))
         tx.reset("t1", {Scope.DELIVERIES})
         assert not tx.record_attempt(gone, AttemptRecord(NOW, 200, 1.0), DeliveryStatus.DELIVERED)
-        assert tx.add_delivery(a_delivery()) != gone.id
+        assert added(tx, a_delivery()) != gone.id
 
 
 # Credentials
@@ -493,7 +532,7 @@ def fill(store: Store, tenant: str) -> None:
     with store.transaction() as tx:
         tx.add_ping(a_ping(tenant=tenant))
         tx.add_lead(a_lead(tenant=tenant))
-        number = tx.add_delivery(a_delivery(tenant=tenant))
+        number = added(tx, a_delivery(tenant=tenant))
         delivery = replace(a_delivery(tenant=tenant), id=number)
         tx.record_attempt(delivery, AttemptRecord(NOW, 200, 1.0), DeliveryStatus.DELIVERED)
         tx.claim_persons(tenant, "campaign_1", ["phone:1"], lead_id="lead_1", at=NOW, cutoff=CUTOFF)

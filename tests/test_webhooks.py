@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -31,7 +32,9 @@ from simulator.store import DeliveryRecord, DeliveryStatus, Store
 from simulator.tenants import Tenant, Tenants
 from simulator.timekeeping import Bounds, TooMuchDueError, advance, advance_to
 from simulator.webhooks import PAUSES, Courier, retry_after
+from tests.outboxes import added
 
+Loop = asyncio.AbstractEventLoop | None
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 PATIENCE = 60.0  # seconds after which a test gives up; never a measure of anything
@@ -114,7 +117,8 @@ class World:
     def deliver(self, lead: str = "lead_1", buyer: str = "first", due: timedelta = timedelta(0), url: str = "") -> int:
         """Put a webhook into the outbox; return its number."""
         with self.store.transaction() as tx:
-            number = tx.add_delivery(
+            number = added(
+                tx,
                 DeliveryRecord(
                     tenant=self.tenant.id,
                     platform="leaddistro",
@@ -143,7 +147,12 @@ class World:
 
 
 @contextlib.contextmanager
-def world(*urls: str, readings: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Iterator[World]:
+def world(
+    *urls: str,
+    readings: Mapping[str, str] | None = None,
+    timeout: float = PATIENCE,
+    loop: Loop = None,
+) -> Iterator[World]:
     buyers = [
         {"id": name, "webhook": {"url": url, "secret": SECRET}}
         for name, url in zip(("first", "second"), urls, strict=False)
@@ -165,11 +174,28 @@ def world(*urls: str, readings: Mapping[str, str] | None = None, timeout: float 
         tenant = Tenant("default", sandbox, NOON, Clock(frozen_at=NOON), Dice(1), lambda name: name)
         tenants.add(tenant)
         events: list[dict[str, Any]] = []
-        courier = Courier(tenants, store, BuyerCalls(), CONTRACTS, events.append, timeout)
+        courier = Courier(tenants, store, BuyerCalls(), CONTRACTS, events.append, timeout, loop)
         try:
             yield World(store, tenants, tenant, courier, events)
         finally:
             courier.stop()
+
+
+@pytest.fixture(params=["on threads", "in turns"])
+def loop(request: pytest.FixtureRequest) -> Iterator[Loop]:
+    """Where a courier that is started works: on threads of its own, or on this loop."""
+    if request.param == "on threads":
+        yield None
+        return
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @pytest.fixture
@@ -387,8 +413,8 @@ def test_every_rotation_makes_another_secret() -> None:
 # The background thread
 
 
-def test_the_background_delivers_what_is_announced_and_tells_of_it(receiver: Receiver) -> None:
-    with world(receiver.url) as here:
+def test_the_background_delivers_what_is_announced_and_tells_of_it(receiver: Receiver, loop: Loop) -> None:
+    with world(receiver.url, loop=loop) as here:
         here.courier.start()
         number = here.deliver()
         eventually(lambda: here.events, "the attempt was told")
@@ -426,8 +452,8 @@ def hanging() -> Iterator[tuple[Receiver, threading.Event]]:
             released.set()
 
 
-def test_a_receiver_that_hangs_holds_up_nobody_else(receiver: Receiver) -> None:
-    with hanging() as (stuck, released), world(stuck.url, receiver.url) as here:
+def test_a_receiver_that_hangs_holds_up_nobody_else(receiver: Receiver, loop: Loop) -> None:
+    with hanging() as (stuck, released), world(stuck.url, receiver.url, loop=loop) as here:
         # More than a batch, and all due before the others.
         slow = [here.deliver(f"slow_{n}", "first", timedelta(days=-1)) for n in range(50)]
         quick = [here.deliver(f"quick_{n}", "second") for n in range(100)]
@@ -452,8 +478,8 @@ def test_a_receiver_that_never_answers_costs_its_timeout_and_an_attempt() -> Non
         assert attempt.error.startswith("timeout: ")
 
 
-def test_stopping_does_not_wait_for_a_receiver_that_hangs_and_loses_nothing() -> None:
-    with hanging() as (stuck, released), world(stuck.url) as here:
+def test_stopping_does_not_wait_for_a_receiver_that_hangs_and_loses_nothing(loop: Loop) -> None:
+    with hanging() as (stuck, released), world(stuck.url, loop=loop) as here:
         number = here.deliver()
         arrived = threading.Event()
         answer = stuck.answer
@@ -470,8 +496,8 @@ def test_stopping_does_not_wait_for_a_receiver_that_hangs_and_loses_nothing() ->
         assert (here.delivery(number).status, here.attempted_at(number)) == (PENDING, [])
 
 
-def test_stopping_lets_what_is_on_its_way_arrive() -> None:
-    with hanging() as (stuck, released), world(stuck.url) as here:
+def test_stopping_lets_what_is_on_its_way_arrive(loop: Loop) -> None:
+    with hanging() as (stuck, released), world(stuck.url, loop=loop) as here:
         number = here.deliver()
         answer = stuck.answer
 
@@ -486,8 +512,8 @@ def test_stopping_lets_what_is_on_its_way_arrive() -> None:
         assert here.delivery(number).status is DELIVERED
 
 
-def test_while_somebody_is_the_sole_sender_the_background_begins_nothing(receiver: Receiver) -> None:
-    with world(receiver.url) as here:
+def test_while_somebody_is_the_sole_sender_the_background_begins_nothing(receiver: Receiver, loop: Loop) -> None:
+    with world(receiver.url, loop=loop) as here:
         here.courier.start()
         with here.courier.sole_sender("default"), here.courier.sole_sender("default"):
             number = here.deliver()
@@ -498,8 +524,8 @@ def test_while_somebody_is_the_sole_sender_the_background_begins_nothing(receive
         eventually(lambda: here.delivery(number).status is DELIVERED, "the background delivers afterwards")
 
 
-def test_many_who_advance_at_once_beside_the_background_deliver_each_event_once(receiver: Receiver) -> None:
-    with world(receiver.url) as here:
+def test_many_who_advance_at_once_beside_the_background_deliver_each_event_once(receiver: Receiver, loop: Loop) -> None:
+    with world(receiver.url, loop=loop) as here:
         for n in range(60):
             here.deliver(f"lead_{n}", due=timedelta(minutes=n))
         here.courier.start()
@@ -565,8 +591,8 @@ def test_freezing_without_a_moment_stops_the_clock_where_it_is() -> None:
         assert here.tenant.clock.now() == at
 
 
-def test_a_reset_clock_runs_with_the_machine_and_delivers_what_is_overdue(receiver: Receiver) -> None:
-    with world(receiver.url) as here:
+def test_a_reset_clock_runs_with_the_machine_and_delivers_what_is_overdue(receiver: Receiver, loop: Loop) -> None:
+    with world(receiver.url, loop=loop) as here:
         here.tenant.clock.freeze(NOON - DAY)
         number = here.deliver()
         here.courier.start()

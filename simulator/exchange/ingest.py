@@ -29,6 +29,7 @@ class _Ground:
     asked: tuple[Asked, ...]
     ping: Redeemed | None
     lead_id: str
+    person: tuple[str, ...]  # the keys by which the lead is known again
 
 
 @value(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class IngestJourneys:
         if isinstance(ping, Decision):
             return replace(ping, checks=passed)
         buyers, asked = self._gates.eligible(call)
-        ground = _Ground(passed, buyers, asked, ping, new_id())
+        rule = call.terms.duplicates
+        person = duplicates.keys(rule, call.lead) if rule else ()
+        ground = _Ground(passed, buyers, asked, ping, new_id(), person)
         return self._store.transact(lambda tx: self._taken(call, ground, tx))
 
     def _taken(self, call: Call, ground: _Ground, tx: Transaction) -> Decision:
@@ -95,20 +98,25 @@ class IngestJourneys:
             return self._duplicate(call, ground, tx)
         choice = self._choose_within_caps(call, ground, tx, original)
         decision = _decision(call, ground, choice, is_duplicate=original is not None)
-        if not decision.is_duplicate and decision.buyer_id != likely:
-            tx.set_person_buyer(call.tenant.id, decision.lead_id, decision.buyer_id)
+        if ground.person and original is None and decision.buyer_id != likely:
+            tx.correct_person_buyer(
+                call.tenant.id,
+                person_scope(call),
+                ground.person,
+                lead_id=ground.lead_id,
+                buyer_id=decision.buyer_id,
+            )
         _write(call, tx, decision, choice, _token_id(ground))
         return decision
 
     def _claim_person(self, call: Call, ground: _Ground, tx: Transaction, buyer_id: str) -> Original | None:
         rule = call.terms.duplicates
-        keys = duplicates.keys(rule, call.lead) if rule else ()
-        if rule is None or not keys:
+        if rule is None or not ground.person:
             return None
         return tx.claim_persons(
             call.tenant.id,
             person_scope(call),
-            keys,
+            ground.person,
             lead_id=ground.lead_id,
             buyer_id=buyer_id,
             at=call.now,

@@ -1,7 +1,7 @@
 """What only one lead can have: a person, a share of a cap, a turn, a ping token.
 
-Each is one conditional statement. Rows are taken in the order of their keys, so that two transactions never
-wait for each other in a ring.
+Each is a conditional statement, never a look and then a write. Rows are taken in the order of their keys, so that two
+transactions never wait for each other in a ring.
 """
 
 from __future__ import annotations
@@ -11,20 +11,48 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, bindparam, case, delete, exists, select, union_all, update
+from sqlalchemy import ClauseElement, ColumnElement, and_, bindparam, case, delete, exists, select, union_all, update
 
 from simulator.routing.decision import CapClaim
 from simulator.store.connection import Connection, Statement, Upsert
 from simulator.store.database import RacedError
 from simulator.store.encoding import micros, moment
 from simulator.store.records import Original
-from simulator.store.tables import caps, persons, redeemed, turns
+from simulator.store.tables import UNSOLD, caps, persons, redeemed, turns
 
 _OF_LEAD = (persons.c.lead_id, persons.c.buyer_id, persons.c.at)
 
 
 def _typed(column: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
     return bindparam(name or str(column.key), type_=column.type)
+
+
+@cache
+def _adding(keys: int) -> Statement:
+    """Claim those of so many keys that nobody ever had."""
+    shared: dict[str, Any] = {column.name: bindparam(column.name) for column in persons.c if column.name != "key"}
+    rows = [shared | {"key": bindparam(f"key_{n}")} for n in range(keys)]
+    return Statement(lambda insert: insert(persons).values(rows).on_conflict_do_nothing())
+
+
+def _these(keys: int) -> ColumnElement[bool]:
+    """Those of so many keys that the lead has."""
+    return and_(
+        persons.c.tenant == bindparam("tenant"),
+        persons.c.scope == bindparam("scope"),
+        persons.c.key.in_([bindparam(f"key_{n}") for n in range(keys)]),
+        persons.c.lead_id == bindparam("of_lead"),
+    )
+
+
+@cache
+def _forsaking(keys: int) -> Statement:
+    return Statement(delete(persons).where(_these(keys)))
+
+
+@cache
+def _correcting(keys: int) -> Statement:
+    return Statement(update(persons).where(_these(keys)).values(buyer_id=bindparam("bought_by")))
 
 
 @cache
@@ -68,9 +96,9 @@ def _finding(keys: int) -> Statement:
     )
 
 
-_BY_LEAD = (persons.c.tenant == bindparam("tenant")) & (persons.c.lead_id == bindparam("of_lead"))
-_SET_BUYER = Statement(update(persons).where(_BY_LEAD).values(buyer_id=bindparam("bought_by")))
-_RELEASE = Statement(delete(persons).where(_BY_LEAD))
+_UNSOLD = (persons.c.tenant == bindparam("tenant")) & (persons.c.lead_id == bindparam("of_lead")) & UNSOLD
+_SET_BUYER = Statement(update(persons).where(_UNSOLD).values(buyer_id=bindparam("bought_by")))
+_RELEASE = Statement(delete(persons).where(_UNSOLD))
 
 _TAKE = Statement(
     lambda insert: (
@@ -146,16 +174,17 @@ def claim_persons(
     wanted = sorted(set(keys))
     if not wanted:
         return None
-    claimed = connection.change(  # counted, not RETURNED, for which SQLite makes a table of its own
-        _claiming(len(wanted)),
-        tenant=tenant,
-        scope=scope,
-        lead_id=lead_id,
-        buyer_id=buyer_id,
-        at=micros(at),
-        cutoff=micros(cutoff),
-        **{f"key_{n}": key for n, key in enumerate(wanted)},
-    )
+    claim = _named(wanted) | {
+        "tenant": tenant, "scope": scope, "lead_id": lead_id, "buyer_id": buyer_id, "at": micros(at)
+    }  # fmt: skip
+    # Mostly nobody had any of them, and this costs half of what the whole condition does.
+    added = connection.change(_adding(len(wanted)), **claim)
+    if added == len(wanted):
+        return None
+    if added:
+        forsaken = _named(wanted)
+        connection.change(_forsaking(len(wanted)), tenant=tenant, scope=scope, of_lead=lead_id, **forsaken)
+    claimed = connection.change(_claiming(len(wanted)), **claim, cutoff=micros(cutoff))
     if claimed == len(wanted):
         return None
     original = find_person(connection, tenant, scope, wanted, cutoff)
@@ -168,7 +197,7 @@ def find_person(
     connection: Connection, tenant: str, scope: str, keys: Iterable[str], cutoff: datetime
 ) -> Original | None:
     """Return the lead that claimed one of the keys after `cutoff` (the first in key order)."""
-    wanted = {f"key_{n}": key for n, key in enumerate(keys)}
+    wanted = _named(keys)
     if not wanted:
         return None
     found = connection.row(_finding(len(wanted)), tenant=tenant, scope=scope, cutoff=micros(cutoff), **wanted)
@@ -176,13 +205,27 @@ def find_person(
 
 
 def set_person_buyer(connection: Connection, tenant: str, lead_id: str, buyer_id: str) -> int:
-    """Record who bought the lead on every person it claimed. Returns how many those are."""
+    """Record who bought the lead on every person that it claimed without a buyer. Returns how many those are."""
     return connection.change(_SET_BUYER, tenant=tenant, of_lead=lead_id, bought_by=buyer_id)
 
 
+def correct_person_buyer(
+    connection: Connection, tenant: str, scope: str, keys: Iterable[str], *, lead_id: str, buyer_id: str
+) -> int:
+    """Record another buyer on persons that the lead claimed for one. Returns how many those are."""
+    named = _named(set(keys))
+    return connection.change(
+        _correcting(len(named)), tenant=tenant, scope=scope, of_lead=lead_id, bought_by=buyer_id, **named
+    )
+
+
 def release_persons(connection: Connection, tenant: str, lead_id: str) -> int:
-    """Give up every person that the lead claimed. Returns how many those were."""
+    """Give up every person that the lead claimed and nobody bought. Returns how many those were."""
     return connection.change(_RELEASE, tenant=tenant, of_lead=lead_id)
+
+
+def _named(keys: Iterable[str]) -> dict[str, Any]:
+    return {f"key_{n}": key for n, key in enumerate(keys)}
 
 
 def _in_order(claims: Iterable[CapClaim]) -> list[CapClaim]:

@@ -34,9 +34,9 @@ _SENT = (
     "due_at",
 )
 _ADD = Statement(
-    insert(outbox)
-    .values({name: bindparam(name) for name in _SENT} | {"attempts": 0, "status": DeliveryStatus.PENDING.value})
-    .returning(outbox.c.id)
+    insert(outbox).values(
+        {name: bindparam(name) for name in _SENT} | {"attempts": 0, "status": DeliveryStatus.PENDING.value}
+    )
 )
 _THIS = (outbox.c.tenant == bindparam("tenant")) & (outbox.c.id == bindparam("delivery_id"))
 _FIND = Statement(select(outbox).where(_THIS))
@@ -129,22 +129,21 @@ def record(row: tuple[Any, ...]) -> DeliveryRecord:
     )
 
 
-def add_delivery(connection: Connection, delivery: DeliveryRecord) -> int:
-    """Put a webhook into the outbox, in the transaction of its lead. Returns its number."""
-    return int(
-        connection.value(
-            _ADD,
-            tenant=delivery.tenant,
-            platform=delivery.platform,
-            lead_id=delivery.lead_id,
-            buyer_id=delivery.buyer_id,
-            event_id=delivery.event_id,
-            url=delivery.url,
-            body=delivery.body,
-            headers_json=encoding.text(delivery.headers),
-            created_at=micros(delivery.created_at),
-            due_at=micros(delivery.due_at),
-        )
+def add_delivery(connection: Connection, delivery: DeliveryRecord) -> None:
+    """Put a webhook into the outbox, in the transaction of its lead."""
+    at = micros(delivery.created_at)
+    connection.change(
+        _ADD,
+        tenant=delivery.tenant,
+        platform=delivery.platform,
+        lead_id=delivery.lead_id,
+        buyer_id=delivery.buyer_id,
+        event_id=delivery.event_id,
+        url=delivery.url,
+        body=delivery.body,
+        headers_json=encoding.text(delivery.headers),
+        created_at=at,
+        due_at=at if delivery.due_at is delivery.created_at else micros(delivery.due_at),
     )
 
 

@@ -69,6 +69,7 @@ class Transaction(Connection):
     claim_persons = claims.claim_persons
     find_person = claims.find_person
     set_person_buyer = claims.set_person_buyer
+    correct_person_buyer = claims.correct_person_buyer
     release_persons = claims.release_persons
     take = claims.take
     give_back = claims.give_back
@@ -186,8 +187,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Hold a connection that writes; commit at the end of the block, undo everything on an exception."""
-        if self._group is not None and current() is not None:
-            self._group.finish()
+        self.settle()
         with self._refusals, self._lender.writing() as writer:
             writer.begin()
             try:
@@ -218,6 +218,11 @@ class Store:
                     raise
         with self.transaction() as tx:
             return work(tx)
+
+    def settle(self) -> None:
+        """Commit what fibers have done together so far, so that it is read as it is kept."""
+        if self._group is not None and current() is not None:
+            self._group.finish()
 
     def _together(self, group: Group[Transaction], fiber: Fiber[Any], work: Callable[[Transaction], R]) -> R:
         with self._refusals:
