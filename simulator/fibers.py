@@ -19,6 +19,8 @@ from greenlet import getcurrent, greenlet
 
 R = TypeVar("R")
 
+MOST_IDLE = 64  # fibers that wait for work
+
 Resume = Callable[[R], object]
 """Ends the wait with a result. To be called once, on the loop's thread, after `parked` was entered."""
 
@@ -56,17 +58,33 @@ def worked() -> float:
 
 
 class Turns:
-    """Does work on fibers of a loop: what `threads.Threads` is elsewhere."""
+    """Does work on fibers of a loop: what `threads.Threads` is elsewhere.
+
+    A fiber that has done its work waits for more: a new one costs a map of memory and its end an unmap.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._idle: list[Fiber[Any]] = []
 
     def do(self, job: Callable[[], object]) -> None:
         """Do it soon. May be called on any thread."""
-        self._loop.call_soon_threadsafe(self._begin, job)
+        self._loop.call_soon_threadsafe(self.do_now, job)
 
-    def _begin(self, job: Callable[[], object]) -> None:
-        Fiber(job, self._loop).switch()
+    def do_now(self, job: Callable[[], object]) -> None:
+        """Do it at once, until it waits for something. To be called by the loop."""
+        if self._idle:
+            self._idle.pop().switch(job)
+        else:
+            fiber: Fiber[Any] = Fiber(lambda: self._work(fiber, job), self._loop)
+            fiber.switch()
+
+    def _work(self, fiber: Fiber[Any], job: Callable[[], object]) -> None:
+        while True:
+            job()
+            if len(self._idle) >= MOST_IDLE:
+                return
+            job = parked(fiber, lambda _: self._idle.append(fiber))
 
 
 class Flag:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from werkzeug.http import http_date
 
-from simulator.fibers import Fiber, current
+from simulator.fibers import Turns, current
 from simulator.messages import Asked, Headers, Spoken, understood
 from simulator.threads import Threads
 from simulator.wire.upstream import Upstream
@@ -47,6 +47,7 @@ class Gateway:
     ) -> None:
         self._application = application
         self._takes_turns = takes_turns
+        self._turns = Turns(loop)
         self._threads = Threads(threads, "requests")
         self._address = {"SERVER_NAME": address[0], "SERVER_PORT": str(address[1])}
         self.loop = loop
@@ -76,7 +77,7 @@ class Gateway:
         environ["REMOTE_ADDR"] = seat.peer
         environ["wsgi.input"] = io.BytesIO(message[end.end() :])
         if self._takes_turns(environ["PATH_INFO"]):
-            Fiber(lambda: self._answer(environ, asked, seat), self.loop).switch()
+            self._turns.do_now(lambda: self._answer(environ, asked, seat))
         else:
             self._threads.do(lambda: self._answer(environ, asked, seat))
 
