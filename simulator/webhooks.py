@@ -16,7 +16,8 @@ from simulator.buyers import BuyerCalls, Call, Reply
 from simulator.contract.model import Contract
 from simulator.fibers import Flag, Turns, worked
 from simulator.lanes import LANES, Lanes, Receiver
-from simulator.store import LEASE, AttemptRecord, DeliveryRecord, DeliveryStatus, Store, StoreError
+from simulator.store import LEASE, AttemptRecord, DeliveryRecord, DeliveryStatus, Store, StoreError, outbox
+from simulator.store.connection import Connection
 from simulator.tenants import Tenant, Tenants
 from simulator.threads import Threads
 
@@ -144,8 +145,7 @@ class Courier:
         """Return what is due; where there are other simulators, what they will not send then."""
         now = tenant.clock.now()
         if not self._store.is_shared:
-            self._store.settle()
-            return self._store.due_deliveries(tenant.id, now, BATCH, receiver)
+            return self._store.look(outbox.due_deliveries, tenant.id, now, BATCH, receiver)
         with self._store.transaction() as tx:
             return tx.claim_deliveries(tenant.id, now, BATCH, receiver, alone=alone)
 
@@ -162,9 +162,9 @@ class Courier:
         began = worked()
         try:
             self._let_go()
-            self._store.settle()
-            for name in self._store.tenants_with_deliveries():
-                self._look_after(name)
+            for tenant, receiver in self._store.look(self._waiting):
+                if not self._stopped.is_set() and self._lanes.begin(tenant.id, receiver):
+                    self._crew.do(partial(self._serve, tenant, receiver))
         except StoreError:
             log.exception("the outbox could not be read; trying again")
         looked = worked() - began
@@ -179,16 +179,21 @@ class Courier:
                     tx.release_own_deliveries(name)
             self._doubtful.discard(name)
 
-    def _look_after(self, name: str) -> None:
-        tenant = self._tenants.get(name)
-        if tenant is None:  # deleted, or of a sandbox file that is not in force
-            return
-        for receiver in self._store.receivers(tenant.id):
-            if self._lanes.is_taken(tenant.id, receiver):
+    def _waiting(self, connection: Connection) -> list[tuple[Tenant, Receiver]]:
+        """Return who has something to receive now, but for those that are being sent something."""
+        found: list[tuple[Tenant, Receiver]] = []
+        for name in outbox.tenants_with_deliveries(connection):
+            tenant = self._tenants.get(name)
+            if tenant is None:  # deleted, or of a sandbox file that is not in force
                 continue
-            due = self._store.due_deliveries(tenant.id, tenant.clock.now(), 1, receiver)
-            if due and not self._stopped.is_set() and self._lanes.begin(tenant.id, receiver):
-                self._crew.do(partial(self._serve, tenant, receiver))
+            now = tenant.clock.now()
+            found += [
+                (tenant, receiver)
+                for receiver in outbox.receivers(connection, tenant.id)
+                if not self._lanes.is_taken(tenant.id, receiver)
+                and outbox.due_deliveries(connection, tenant.id, now, 1, receiver)
+            ]
+        return found
 
     def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
         sent = False

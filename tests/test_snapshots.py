@@ -26,6 +26,7 @@ from simulator.store import (
     Snapshot,
     Store,
     TooManySnapshotsError,
+    outbox,
     snapshots,
 )
 from simulator.store.connection import Statement
@@ -215,10 +216,10 @@ def test_a_snapshot_meets_no_other_tenant(store: Store) -> None:
 def test_what_waits_in_a_snapshot_is_delivered_by_nobody(store: Store) -> None:
     fill(store, "t1")
     take(store)
-    assert store.tenants_with_deliveries() == ["t1"]
+    assert store.look(outbox.tenants_with_deliveries) == ["t1"]
     with store.transaction() as tx:
         tx.reset("t1", {Scope.DELIVERIES})
-    assert store.tenants_with_deliveries() == []
+    assert store.look(outbox.tenants_with_deliveries) == []
 
 
 def test_a_snapshot_of_the_same_name_takes_the_place_of_the_older(store: Store) -> None:

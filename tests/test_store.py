@@ -436,7 +436,7 @@ def test_a_naive_moment_is_a_type_error(store: Store) -> None:
 
 
 def names_due(store: Store, now: datetime = NOW, limit: int = 100) -> list[tuple[str, int]]:
-    return [(each.lead_id, each.id) for each in store.due_deliveries("t1", now, limit)]
+    return [(each.lead_id, each.id) for each in store.look(outbox.due_deliveries, "t1", now, limit)]
 
 
 def test_a_delivery_is_read_as_it_was_written(store: Store) -> None:
@@ -460,10 +460,10 @@ def test_only_the_oldest_pending_delivery_of_each_lead_is_due(store: Store) -> N
     assert store.next_due("t1") == soon, "the second waits for the first, however long it is due"
     done(store, first, DeliveryStatus.DELIVERED)
     assert names_due(store) == [("lead_1", second)]
-    assert store.tenants_with_deliveries() == ["t1", "t2"]
+    assert store.look(outbox.tenants_with_deliveries) == ["t1", "t2"]
     done(store, second, DeliveryStatus.DELIVERED)
     assert store.next_due("t1") is None
-    assert store.tenants_with_deliveries() == ["t2"]
+    assert store.look(outbox.tenants_with_deliveries) == ["t2"]
 
 
 def done(store: Store, number: int, becomes: DeliveryStatus, due_at: datetime | None = None) -> None:
@@ -655,7 +655,7 @@ def test_a_killed_process_loses_no_acknowledged_lead_and_no_webhook(tmp_path: Pa
             acknowledged |= {line.strip() for line in process.stdout if line.endswith("\n")}
         with Store.open(path) as store:
             kept = {each.id for each in store.leads("t1", limit=10**6)}
-            waiting = {each.lead_id for each in store.due_deliveries("t1", NOW, limit=10**6)}
+            waiting = {each.lead_id for each in store.look(outbox.due_deliveries, "t1", NOW, limit=10**6)}
     assert len(acknowledged) >= 600
     assert acknowledged <= kept
     assert kept == waiting

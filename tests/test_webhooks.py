@@ -28,7 +28,7 @@ from simulator.configuration.loading import read
 from simulator.configuration.model import Sandbox, findings
 from simulator.dice import Dice
 from simulator.platforms import CONTRACTS
-from simulator.store import DeliveryRecord, DeliveryStatus, Store
+from simulator.store import DeliveryRecord, DeliveryStatus, Store, outbox
 from simulator.tenants import Tenant, Tenants
 from simulator.timekeeping import Bounds, TooMuchDueError, advance, advance_to
 from simulator.webhooks import PAUSES, Courier, retry_after
@@ -635,14 +635,17 @@ def test_receivers_are_listed_once_each_whether_or_not_anything_is_due() -> None
     with world() as here:
         for lead, buyer in (("a", "second"), ("b", "first"), ("c", "first"), ("d", "third")):
             here.deliver(lead, buyer, DAY)
-        assert here.store.receivers("default") == [
+        assert here.store.look(outbox.receivers, "default") == [
             ("leaddistro", "first"),
             ("leaddistro", "second"),
             ("leaddistro", "third"),
         ]
         with here.store.transaction() as tx:
             tx.add_delivery(replace(here.delivery(1), platform="another", buyer_id="zeta"))
-        assert here.store.receivers("default")[:2] == [("another", "zeta"), ("leaddistro", "first")]
-        assert here.store.receivers("other") == []
-        assert here.store.due_deliveries("default", NOON + DAY, receiver=("leaddistro", "third"))[0].lead_id == "d"
-        assert here.store.due_deliveries("default", NOON, receiver=("leaddistro", "third")) == []
+        assert here.store.look(outbox.receivers, "default")[:2] == [("another", "zeta"), ("leaddistro", "first")]
+        assert here.store.look(outbox.receivers, "other") == []
+        assert (
+            here.store.look(outbox.due_deliveries, "default", NOON + DAY, receiver=("leaddistro", "third"))[0].lead_id
+            == "d"
+        )
+        assert here.store.look(outbox.due_deliveries, "default", NOON, receiver=("leaddistro", "third")) == []

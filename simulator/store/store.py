@@ -187,7 +187,8 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Hold a connection that writes; commit at the end of the block, undo everything on an exception."""
-        self.settle()
+        if self._group is not None and current() is not None:
+            self._group.finish()
         with self._refusals, self._lender.writing() as writer:
             writer.begin()
             try:
@@ -219,10 +220,17 @@ class Store:
         with self.transaction() as tx:
             return work(tx)
 
-    def settle(self) -> None:
-        """Commit what fibers have done together so far, so that it is read as it is kept."""
-        if self._group is not None and current() is not None:
-            self._group.finish()
+    def look(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do any reads on one connection; return what is kept.
+
+        On a fiber it is the one that writes: its pages are in memory, another's are read anew after each commit.
+        """
+        fiber = current()
+        if fiber is not None and self._group is not None:
+            with suppress(UndoneError):
+                return self._together(self._group, fiber, lambda writer: work(writer, *args, **kwargs))
+        with self.reading() as connection:
+            return work(connection, *args, **kwargs)
 
     def _together(self, group: Group[Transaction], fiber: Fiber[Any], work: Callable[[Transaction], R]) -> R:
         with self._refusals:
@@ -283,11 +291,8 @@ class Store:
     delivery = _read(outbox.delivery)
     deliveries = _read(outbox.deliveries)
     latest_deliveries = _read(outbox.latest_deliveries)
-    due_deliveries = _read(outbox.due_deliveries)
     next_due = _read(outbox.next_due)
-    tenants_with_deliveries = _read(outbox.tenants_with_deliveries)
     attempts = _read(outbox.attempts_at)
-    receivers = _read(outbox.receivers)
     row_counts = _read(tenants.row_counts)
     saved_tenants = _read(tenants.saved_tenants)
     saved_tenant = _read(tenants.saved_tenant)
