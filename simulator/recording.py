@@ -101,34 +101,34 @@ def _facts(
     body: bytes,
     seconds: float,
     started: float,
-) -> dict[str, Any]:
-    """Return what happened, as it came: nothing is masked yet."""
+) -> tuple[Any, ...]:
+    """Return what happened (`retelling.FACTS`), as it came: nothing is masked yet."""
     row, decision = answer.row, answer.decision
-    return {
-        "at": answer.at,
-        "duration_ms": round(seconds * 1000, 3),
-        "tenant": answer.tenant.id,
-        "platform": contract.platform,
-        "operation": operation,
-        "source_id": answer.source_id,
-        "http": row.http,
-        "row_id": row.id,
-        "reason": decision.reason,
-        "detail": decision.detail,
-        "triggers": answer.asked_for,
-        "fault": answer.fault.word if answer.fault else None,
-        "campaign_id": decision.campaign_id,
-        "lead_id": decision.lead_id,
-        "transaction_id": decision.transaction_id,
-        "buyer_id": decision.buyer_id,
-        "price": decision.price,
-        "is_duplicate": decision.is_duplicate,
-        "retry_after": decision.retry_after,
-        "errors": decision.errors,
-        "checks": list(map(_CHECK, decision.checks)),
-        "asked": list(map(_ASKED, decision.asked)),
-        "began": round(started, 6),
-        "received": (
+    return (
+        answer.at,
+        round(seconds * 1000, 3),
+        answer.tenant.id,
+        contract.platform,
+        operation,
+        answer.source_id,
+        row.http,
+        row.id,
+        decision.reason,
+        decision.detail,
+        answer.asked_for,
+        answer.fault.word if answer.fault else None,
+        decision.campaign_id,
+        decision.lead_id,
+        decision.transaction_id,
+        decision.buyer_id,
+        decision.price,
+        decision.is_duplicate,
+        decision.retry_after,
+        decision.errors,
+        list(map(_CHECK, decision.checks)),
+        list(map(_ASKED, decision.asked)),
+        round(started, 6),
+        (
             received.method,
             received.path,
             received.arguments,
@@ -136,8 +136,8 @@ def _facts(
             received.query.decode("latin-1"),
             received.body.decode("latin-1"),
         ),
-        "answered": (answer.rendered.headers, body.decode("utf-8", "replace"), len(body)),
-    }
+        (answer.rendered.headers, body.decode("utf-8", "replace"), len(body)),
+    )
 
 
 def short(entry: Mapping[str, Any]) -> dict[str, Any]:

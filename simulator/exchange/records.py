@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from simulator.contract.model import Contract, Delivered
 from simulator.dice import new_id
@@ -60,6 +61,7 @@ def lead_record(call: Call, decision: Decision) -> LeadRecord:
     )
 
 
+@lru_cache  # few prices are agreed
 def cents(dollars: Decimal) -> int:
     return int((dollars * 100).to_integral_value(ROUND_HALF_UP))
 
