@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+
+from simulator.routing.values import value
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 END = datetime(9001, 1, 1, tzinfo=UTC)  # far enough from 9999 that no window or lifetime runs past it
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ClockState:
     """Where a clock stands, in JSON's own types, so that it can be written down as it is.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
+
+from simulator.routing.values import value
 
 Network = IPv4Network | IPv6Network
 ANYWHERE = "*"
@@ -15,7 +16,7 @@ class HostError(ValueError):
     """A word that names no host and no network. One sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reach:
     """This machine, and what the command line names besides it.
 

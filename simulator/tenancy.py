@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from simulator.dice import Dice, new_id
 from simulator.originals import built_in, copied, posted, restored
 from simulator.reach import host_of
 from simulator.routing.agreed import Buyer
+from simulator.routing.values import value
 from simulator.store import Store
 from simulator.tenants import DEFAULT, Tenant, Tenants
 
@@ -61,7 +62,7 @@ class Others:
         """Forget what belongs to a tenant that another one deleted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tenancy:
     """Makes and unmakes tenants, in the store, among the mock buyers and in memory together."""
 

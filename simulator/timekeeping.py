@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from simulator.clock import END
+from simulator.routing.values import value
 from simulator.store import DeliveryStatus, Store
 from simulator.tenants import Tenant
 from simulator.webhooks import Courier
@@ -21,7 +21,7 @@ MOST_ATTEMPTS = 100_000
 PATIENCE = 60.0  # seconds of real time: a receiver that never answers costs its timeout at each attempt
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fired:
     """What happened on the way: attempts at webhooks, and how many ended by arriving or by being given up."""
 
@@ -44,7 +44,7 @@ class TooMuchDueError(Exception):
         self.fired = fired
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Bounds:
     """How much one journey may deliver, and for how many seconds of real time."""
 

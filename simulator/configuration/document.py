@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from simulator.configuration.problems import Path, Problem, key_of
 from simulator.configuration.scalars import Scalar
+from simulator.routing.values import value
 
 _LONGEST_SHOWN = 60
 
@@ -20,7 +20,7 @@ class Position(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Word:
     """A scalar: `value` is what it means, `text` what was written (without quotes)."""
 
@@ -30,7 +30,7 @@ class Word:
     size: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Items:
     """A list. `size` counts the values inside, those behind aliases each time."""
 
@@ -39,7 +39,7 @@ class Items:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Entries:
     """A mapping; keys are always text. `keys` says where each key stands."""
 
@@ -52,7 +52,7 @@ class Entries:
 Node: TypeAlias = Word | Items | Entries
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Document:
     """A file that is readable YAML. `problems` leave the rest readable, as a repeated key does."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,12 +13,13 @@ from simulator.configuration.document import Document, Position, Word, child
 from simulator.configuration.problems import Path, Problem
 from simulator.configuration.shape import Place, Shape
 from simulator.configuration.wording import either, listed, worded
+from simulator.routing.values import value
 
 _OURS = {"value_error", "assertion_error"}
 _OF_A_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Mistake:
     """One error, or those of several members of a union that all want something else in one place."""
 

@@ -6,8 +6,9 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from simulator.routing.values import value
 
 Path: TypeAlias = tuple[str | int, ...]
 """Where a value stands: keys of mappings and, from 0, indices of lists."""
@@ -15,7 +16,7 @@ Path: TypeAlias = tuple[str | int, ...]
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Problem:
     """One thing to correct. `line` and `column` count from 1; line 0 means the file as a whole.
 

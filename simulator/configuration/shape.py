@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -12,12 +11,13 @@ from pydantic import BaseModel
 
 from simulator.configuration.document import Document, Node, child
 from simulator.configuration.problems import Path
+from simulator.routing.values import value
 
 Schema: TypeAlias = dict[str, Any]
 Branch: TypeAlias = tuple[Path, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Place:
     """Where an error of the model belongs in the file.
 

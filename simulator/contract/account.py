@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ class Limit(NamedTuple):
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Retired:
     """A credential that a newer one replaced. It still opens doors before `honoured_until` (a grace period)."""
 
@@ -45,7 +45,7 @@ class Retired:
     honoured_until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Source:
     """Somebody who submits leads: a Pingtree source-campaign pairing, a Lead Distro supplier.
 
@@ -69,7 +69,7 @@ class Source:
     siblings: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Account:
     """One tenant's account with one platform. It has no slots, so that what follows from it is worked out once.
 

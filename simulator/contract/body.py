@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,7 +20,7 @@ MAX_FIELDS = 1000  # of a form; more is an attack or a mistake
 MAX_DEPTH = 64  # of nested JSON; what is checked, stored and sent on has limits of its own further up
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unreadable:
     """Why a body gives no fields. `detail` is one sentence for the caller."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
 import tomli
+
+from simulator.routing.values import value
 
 if TYPE_CHECKING:
     from simulator.contract.ledger import Ledger
@@ -43,7 +45,7 @@ class Outcome(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Duty:
     """One duty of a source towards one vendor.
 
@@ -64,7 +66,7 @@ class Duty:
     overall: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finding:
     """One way in which a duty was not met. `requests` are ids, the first ones of `count`."""
 
@@ -74,7 +76,7 @@ class Finding:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Verdict:
     """What traffic says of one duty. `exercised` is how often it was; `reason` says why it was not seen.
 
@@ -89,7 +91,7 @@ class Verdict:
     requests: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Dialect:
     """How one vendor spells what duties look at.
 
@@ -116,7 +118,7 @@ Check = Callable[["History", "Ledger"], None]
 """Reads what was sent and writes down what was exercised and what was not met. Pure but for the ledger."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Duties:
     """The duties of one vendor's integrators, and how they are checked."""
 

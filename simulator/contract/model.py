@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -60,7 +60,7 @@ class BodyType(StrEnum):
     URL = "url"  # of a request that could have a body and has none
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Operation:
     """One documented call.
 
@@ -101,7 +101,7 @@ class Operation:
         return self.journey in _TAKES_LEAD
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Row:
     """One documented answer of one operation. See `status_codes.toml` of the vendor for the columns."""
 
@@ -238,7 +238,7 @@ class Delivered:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Contract:
     """All that one vendor documents. Pure data and pure functions.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any
 
 from simulator.contract.account import Source
 from simulator.contract.model import ANY_OPERATION, BodyType, Contract, Evidence, Operation, Row, in_force
+from simulator.routing.values import value
 
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _EVIDENCE = {
@@ -24,7 +25,7 @@ how well it is documented (full, row, ours), `x-reading` which reading of the do
 them share a body, so an answer may be of more than one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Subject:
     """One platform as a document shows it: the readings in force, and whose posting specification it is.
 
@@ -129,9 +130,9 @@ def _without(schema: dict[str, Any], names: set[str]) -> dict[str, Any]:
 
 def _query(schema: Mapping[str, Any], example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     required = set(schema.get("required", ()))
-    for name, value in schema.get("properties", {}).items():
+    for name, described in schema.get("properties", {}).items():
         shown = {"example": example[name]} if name in example else {}
-        yield {"name": name, "in": "query", "required": name in required, "schema": value, **shown}
+        yield {"name": name, "in": "query", "required": name in required, "schema": described, **shown}
 
 
 def _responses(subject: Subject, operation: Operation) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from simulator.contract.model import Contract, Journey, Operation
 from simulator.contract.specification import request_schema
 from simulator.routing.agreed import Cap, Group, Period, Terms, Test, Window
 from simulator.routing.decision import Decision
+from simulator.routing.values import value
 
 BLANKS = "null, and a string of nothing but white space, count as not sent"
 
@@ -23,7 +23,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SAMPLES = ("example", "CA", "90001", "2125550123", "jane@example.com", "1980-01-31", "https://example.com/")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Published:
     """What one source may send to one operation for one campaign. `token_field` carries what its ping returned."""
 
@@ -44,9 +44,9 @@ class Published:
         fixed = self.contract.admission.fixed(self.terms)
         named = [*fixed, *([self.token_field] if self.token_field else [])]
         required = list(dict.fromkeys([*schema["required"], *named]))
-        properties = {name: dict(value) for name, value in schema["properties"].items()}
-        for name, value in fixed.items():
-            properties[name] = {**properties.get(name, {}), "const": value}
+        properties = {name: dict(described) for name, described in schema["properties"].items()}
+        for name, only in fixed.items():
+            properties[name] = {**properties.get(name, {}), "const": only}
         for item in self.terms.fields:
             if item.transform:
                 properties[item.name]["x-transform"] = item.transform

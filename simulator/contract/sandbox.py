@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, cast
@@ -15,6 +15,7 @@ from simulator.contract.account import Account, Limit
 from simulator.contract.duty import Duties, Severity
 from simulator.routing import agreed, conditions, fields, suppression
 from simulator.routing.duplicates import PHONE_FIELDS
+from simulator.routing.values import value
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 PathName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
@@ -32,7 +33,7 @@ NOT_REPEATED: Any = {"writeOnly": True}
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Surroundings:
     """What a section needs to know of the tenant it becomes an account of.
 
@@ -288,7 +289,7 @@ class BuyerEntry(Section):
         return {**{key: value for key, value in more.items() if value}, **own}
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PersonaWanted:
     """A mock buyer that this sandbox needs."""
 

@@ -13,6 +13,7 @@ import orjson
 from simulator.contract.model import Journey
 from simulator.routing.decision import Reason
 from simulator.routing.fields import is_blank, text_of
+from simulator.routing.values import value
 
 SLOW = 1.0  # seconds; ours: an answer that takes longer tries a client's patience
 _PINGS = frozenset({Journey.AUCTION, Journey.PRECHECK})
@@ -98,7 +99,7 @@ class Sent:
         return max(self.began - earlier.ended, on_the_clock)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One webhook to a receiver of the integrator's own. `status` is None when no answer came.
 

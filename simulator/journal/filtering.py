@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, NamedTuple
+
+from simulator.routing.values import value
 
 HTTP = re.compile(r"([1-5])xx|([1-5][0-9]{2})", re.IGNORECASE)
 _LOST_PLUS = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")  # a "+" in a query string is read as a space
@@ -28,7 +30,7 @@ class Label(NamedTuple):
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Filter:
     """Requests that match all that is set. `since` is inclusive, `until` exclusive."""
 
@@ -76,7 +78,7 @@ class FilterError(Exception):
         self.problems = dict(problems)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Vocabulary:
     """The words that a filter may use. A row that no table has would match nothing, and a test would not notice."""
 
@@ -99,12 +101,12 @@ def parsed(parameters: Mapping[str, Any], words: Vocabulary) -> Filter:
     }
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    for name, value in parameters.items():
+    for name, given in parameters.items():
         if name not in readers:
             problems[name] = f"is no filter{_meant(name, readers)}; filters are {', '.join(readers)}"
             continue
         try:
-            found[name] = readers[name](_text(value))
+            found[name] = readers[name](_text(given))
         except ValueError as error:
             problems[name] = str(error)
     if problems:

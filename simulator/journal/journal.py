@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,6 +12,7 @@ from simulator.dice import new_id
 from simulator.journal.counting import Counters
 from simulator.journal.filtering import Filter, Label
 from simulator.journal.ring import Kept, Retold, Ring
+from simulator.routing.values import value
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 32 * 1024 * 1024
@@ -35,7 +35,7 @@ class EvidenceGoneError(Exception):
         self.evicted = evicted
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Page:
     """Requests, newest first, and the id to go on after; "" when there are no more."""
 

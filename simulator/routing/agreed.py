@@ -6,11 +6,13 @@ Classes without slots are those of which rules work something out once (`values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from simulator.routing.values import value
 
 
 class FieldType(StrEnum):
@@ -48,7 +50,7 @@ class Distribution(StrEnum):
     WEIGHTED = "weighted"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Field:
     """One field that a source may send. `required` and `operations` hold operation names of the contract."""
 
@@ -60,7 +62,7 @@ class Field:
     transform: str = ""
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Test:
     """One comparison of one field. `name` is what a refusal calls it."""
 
@@ -70,7 +72,7 @@ class Test:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Group:
     """Tests and groups that must all hold, or of which any one must."""
 
@@ -79,7 +81,7 @@ class Group:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Window:
     """Opening hours: ISO weekdays (1 = Monday), and minutes since local midnight, `opens` <= t < `closes`."""
 
@@ -88,7 +90,7 @@ class Window:
     closes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cap:
     """At most `limit` per period: leads, or US cents when `money` is set."""
 
@@ -97,7 +99,7 @@ class Cap:
     money: bool = False
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Suppression:
     """People whom a source or campaign does not want.
 
@@ -111,7 +113,7 @@ class Suppression:
     days: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DuplicateRule:
     """Which fields make two leads the same person, for how long, and what becomes of the second."""
 
@@ -120,7 +122,7 @@ class DuplicateRule:
     route_to_original: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Endpoint:
     """A buyer's own address and how it wants to be spoken to. Times are seconds.
 
@@ -140,13 +142,13 @@ class Endpoint:
     bypass_ping: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Webhook:
     url: str
     secret: str
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Buyer:
     """Somebody who may get the lead. Amounts are US dollars."""
 
@@ -167,7 +169,7 @@ class Buyer:
     webhook: Webhook | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventType:
     """Something that may happen to a lead later. A conversion names its revenue; `repeats`: it may come twice."""
 
@@ -176,7 +178,7 @@ class EventType:
     repeats: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Offer:
     """What a consumer is shown after the sale. `device` is "" when it is for every one; `url` is where it leads."""
 
@@ -189,7 +191,7 @@ class Offer:
     url: str = ""
 
 
-@dataclass(frozen=True)
+@value(frozen=True, slots=False)
 class Terms:
     """Everything that decides about a lead of one source (or supplier) for one campaign.
 

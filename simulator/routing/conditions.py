@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -16,7 +15,7 @@ from simulator.routing.agreed import Group, Test
 from simulator.routing.decision import Check, Reason
 from simulator.routing.fields import text_of
 from simulator.routing.telling import describe, fields_of, is_empty, sent
-from simulator.routing.values import once
+from simulator.routing.values import once, value
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _NUMERIC = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?")
@@ -162,7 +161,7 @@ def _pattern_text(value: Any) -> str | None:
     return None if fits else 'takes "E.164" or a regular expression'
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Operator:
     """How a sent value compares, what an absent field answers, why a comparison value can't work."""
 

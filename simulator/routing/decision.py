@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -140,7 +140,7 @@ class Check:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FieldError:
     """`code` is `required`, `invalid_format` or another word that the vendor documents."""
 
@@ -149,7 +149,7 @@ class FieldError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KeptLead:
     """A lead that was taken earlier. `price` is US dollars, None if unsold; `values` is empty where nobody asked."""
 
@@ -169,7 +169,7 @@ class KeptLead:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Listing:
     """Which of a campaign's leads are wanted; "" and None ask for nothing.
 
@@ -189,7 +189,7 @@ class Listing:
     searched: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Postback:
     """What an event postback says. `revenue` is US dollars, None when it was not sent; "" is not sent either."""
 

@@ -1,4 +1,4 @@
-"""What makes values cheap that every request makes or asks. What the values are is not known here."""
+"""What makes values cheap, to define at every start and to make for every request. What they are is not known here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ else:
     def value(*, frozen: bool, slots: bool) -> Any:
         """Make a dataclass that the type checker holds for frozen, and that nothing guards while it runs.
 
-        A guarded one sets each of its fields by a call, which made up 5 % of an ingest.
+        A guarded one sets each of its fields by a call, which made up 5 % of an ingest. It also takes twice as long to
+        define: with so many of them, 4 % of a start.
         """
         return dataclass(slots=slots, unsafe_hash=frozen)
 

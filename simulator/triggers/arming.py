@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from simulator.routing.values import value
 from simulator.triggers.table import Trigger
 
 MOST_ARMED = 100
@@ -17,7 +18,7 @@ class TooManyFaultsError(ValueError):
     """So many faults are armed that one more is a mistake."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scope:
     """Whose requests a fault meets; "" is everybody's."""
 

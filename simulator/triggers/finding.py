@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from simulator.contract import body
 from simulator.contract.account import Received
 from simulator.contract.model import BodyType, Contract
+from simulator.routing.values import value
 from simulator.triggers.table import Trigger, Words, aliases
 
 HEADER = "x-sandbox-trigger"
@@ -24,7 +24,7 @@ _PHONES = frozenset({"phone", "mobile"})
 _ZIPS = frozenset({"zip_code", "zip"})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Asked:
     """What a request asked for. `origin` is `lead` or `header`; `trigger` is None for a word that is none."""
 
@@ -65,12 +65,12 @@ def _in_lead(received: Received) -> Iterator[str]:
 
 
 def _spelled_out(values: Mapping[str, Any]) -> Iterator[str]:
-    for value in values.values():
-        if isinstance(value, str):
-            if value[: len(PREFIX)].lower() == PREFIX:
-                yield value[len(PREFIX) :][:100]
-            elif value.lower().endswith(DOMAIN):
-                yield value[: -len(DOMAIN)][:100]
+    for sent in values.values():
+        if isinstance(sent, str):
+            if sent[: len(PREFIX)].lower() == PREFIX:
+                yield sent[len(PREFIX) :][:100]
+            elif sent.lower().endswith(DOMAIN):
+                yield sent[: -len(DOMAIN)][:100]
 
 
 def _meant_by_values(values: Mapping[str, Any]) -> Iterator[str]:

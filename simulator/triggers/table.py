@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.resources import files
@@ -14,12 +14,13 @@ import tomli
 
 from simulator.contract.model import ANY_OPERATION, Contract, Journey, Operation, Row
 from simulator.routing.decision import Reason
+from simulator.routing.values import value
 from simulator.wire.faults import Fault, parse
 
 MAX_BIDDERS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Behaviour:
     """One row of `behaviours.toml`, which says what the columns mean."""
 
@@ -31,7 +32,7 @@ class Behaviour:
     wire: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Alias:
     """A value of a field of the lead that stands for a trigger."""
 
@@ -41,7 +42,7 @@ class Alias:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Script:
     """What an operation is to end with. `row` is set when one row was named; amounts are US dollars."""
 
@@ -51,7 +52,7 @@ class Script:
     bidders: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Trigger:
     """A trigger word that was understood."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from flask import Blueprint, Response, request
 from simulator.buyers import BuyerCalls, Call
 from simulator.routing import caps
 from simulator.routing.agreed import Buyer, Period
+from simulator.routing.values import value
 from simulator.store import Store
 from simulator.tenants import Tenant, Tenants
 from simulator.web.control import PREFIX
@@ -21,7 +21,7 @@ from simulator.web.problems import ProblemError, as_json, only, tenant_of
 TIMEOUT = 3.0  # seconds that the mock buyers have
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class MockBuyers:
     """The control of the program that plays the buyers; `url` is "" where none runs."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from simulator.routing.values import value
 
 HEADER = "X-Sandbox-Wire"
 """The simulator tells the relay by this response header, which no client ever sees."""
@@ -31,7 +33,7 @@ class Kind(StrEnum):
     SLOW = "slow"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Pause:
     """How long to wait.
 
@@ -48,7 +50,7 @@ class Pause:
         return round(min(max(_DRAWS[self.shape](self.first, self.second, roll), 0.0), LONGEST_MS))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fault:
     """One fault. `pause` is set for `slow` and `hang` only."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from simulator.routing.values import value
 from simulator.wire.faults import HEADER, Fault, parse
 
 MAX_HEAD = 512 * 1024  # bytes; a head that does not end by then is none, and passes untouched
@@ -38,12 +38,12 @@ def framing_of(head: bytes, otherwise: Framing) -> Framing:
     fields = _FIELDS.findall(head)
     if not fields:
         return otherwise
-    for name, value in fields:
+    for name, said in fields:
         if name[0] in b"tT":
             # RFC 9112, 6.3: transfer-encoding overrides content-length.
-            return CHUNKED if value.strip().lower().endswith(b"chunked") else ENDLESS
+            return CHUNKED if said.strip().lower().endswith(b"chunked") else ENDLESS
     length: bytes = fields[0][1].strip()
-    if any(value.strip() != length for _, value in fields) or not length.isdigit() or len(length) > 18:
+    if any(said.strip() != length for _, said in fields) or not length.isdigit() or len(length) > 18:
         raise LostError("content-length")
     return Framing(int(length))
 
@@ -111,7 +111,7 @@ class Body:
         self._left = size + 2 if size else 0  # the chunk's own line end
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Marked:
     """A response that a fault is meant for: its head without our header, how its body is framed, and what followed."""
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from simulator.routing.values import value
 from simulator.wire.refusals import Refusal
 
 FREE = 16 * 1024  # bytes of one request that need no asking
 MOST_HELD = 256 * 1024 * 1024  # bytes of larger requests that are held at once, all clients together
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Deadlines:
     """Seconds. `idle` is between requests, `stuck` how long an answer may stay unread.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, DecimalException
 from typing import Any
 
@@ -18,6 +17,7 @@ import orjson
 
 from simulator.routing.agreed import Buyer, Endpoint
 from simulator.routing.decision import Bid, Lead
+from simulator.routing.values import value
 
 PII_FIELDS: frozenset[str] = frozenset({"first_name", "last_name", "email", "mobile", "phone", "address"})
 """Fields that a ping must not carry (Create Source Ping API, tip 1; duty D01)."""
@@ -42,7 +42,7 @@ _PHONE = re.compile(r"(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}", re.ASCI
 _SSN = re.compile(r"\d{3}[ -]\d{2}[ -]\d{4}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SaleAnswer:
     """What a buyer said to the full lead. `why` is the refusal, or what was wrong with the answer."""
 
