@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import math
 import os
@@ -12,12 +13,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from simulator import posting
 from simulator.addresses import CannotStartError, listening
@@ -46,14 +46,14 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
     Raises ConfigurationError, StoreError, CannotStartError before anything listens.
     """
     posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
-    lock = sole_use_of(settings.database)
+    release = sole_use_of(settings.database)
     if settings.takes_turns:
         _serve_here(settings, parent_fd)
-        return  # the lock goes with the process, whose threads may write until then
+        return  # the database stays held until the process ends, whose threads may write until then
     try:
         _serve_by_workers(settings, parent_fd)
     finally:
-        lock.release()
+        release()
 
 
 def _serve_here(settings: Settings, parent_fd: int | None) -> None:
@@ -176,21 +176,24 @@ def _created(settings: Settings, *, patient: bool) -> Application:
             time.sleep(RETRY)
 
 
-def sole_use_of(database: str) -> FileLock:
-    """Hold the database file for this process. Raises CannotStartError when another sandbox has it."""
-    path = os.devnull if database == ":memory:" or "://" in database else f"{database}.lock"
-    lock = FileLock(path, timeout=0)
-    if path == os.devnull:
-        return lock
-    if not (folder := Path(database).absolute().parent).is_dir():  # the lock would make it: a typing error, mostly
+def sole_use_of(database: str) -> Callable[[], None]:
+    """Hold the database file for this process, until what is returned is called or the process ends.
+
+    Raises CannotStartError when another sandbox has it.
+    """
+    if database == ":memory:" or "://" in database:
+        return lambda: None
+    path = f"{database}.lock"
+    if not (folder := Path(database).absolute().parent).is_dir():  # a typing error, mostly
         raise CannotStartError(f"there is no folder {folder}; make it, or choose another file with --db")
     try:
-        lock.acquire()
-    except Timeout:
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         raise CannotStartError(f"another sandbox uses {database}; stop it, or choose another file with --db") from None
     except OSError as error:
         raise CannotStartError(f"cannot write {path}: {error.strerror}; choose another file with --db") from error
-    return lock
+    return partial(os.close, held)
 
 
 def _end_with_parent(parent_fd: int | None) -> None:
