@@ -57,14 +57,17 @@ from simulator.webhooks import Courier
 from simulator.welcome import Introduce, Welcome
 
 
-def create(settings: Settings, loop: AbstractEventLoop | None = None) -> Application:
+def create(
+    settings: Settings, loop: AbstractEventLoop | None = None, sandbox: sandboxes.Loaded | None = None
+) -> Application:
     """Open the store, load the sandbox, introduce its mock buyers, start the courier; return the application.
 
-    The courier takes turns on the `loop` with calls, if there is one. The application's `end` is to be called when the
-    process is about to stop. Raises ConfigurationError, StoreError or CannotStartError.
+    The courier takes turns on the `loop` with calls, if there is one. `sandbox` is what the sandbox file says, where it
+    was read before. The application's `end` is to be called when the process is about to stop. Raises
+    ConfigurationError, StoreError or CannotStartError.
     """
     works = Works(settings, loop)
-    works.take_in_tenants()
+    works.take_in_tenants(sandbox or sandboxes.load(settings.config))
     app = Application("leadsandbox", works.end)
     app.url_rule_class = Route
     _add_routes(app, works)
@@ -98,12 +101,12 @@ class Works:
         self.tenancy = Tenancy(self.tenants, self.store, self.calls, own, forget, others)
         self.exchange.clear_away = self.tenancy.clear_away
 
-    def take_in_tenants(self) -> None:
+    def take_in_tenants(self, sandbox: sandboxes.Loaded) -> None:
         """Take in the sandbox file's tenant and those that were made; as one of several simulators, if so."""
         if self.sharing is not None:
             self.sharing.join()
             self.exchange.be_sure = self.sharing.be_sure
-        _take_in(self.tenancy, default := _default_tenant(self.settings, self.store))
+        _take_in(self.tenancy, default := _default_tenant(sandbox, self.store))
         _check_hosts(self.tenancy, default)
         for name, document in self.store.saved_tenants():
             if name != DEFAULT:
@@ -232,8 +235,8 @@ def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Introduce:
     return introduce
 
 
-def _default_tenant(settings: Settings, store: Store) -> Tenant:
-    sandbox, read_file = sandboxes.load(settings.config)
+def _default_tenant(loaded: sandboxes.Loaded, store: Store) -> Tenant:
+    sandbox, read_file = loaded
     clock = Clock()
     with store.transaction() as tx:
         since = datetime.fromisoformat(tx.remembered("since", clock.now().isoformat()))

@@ -23,9 +23,19 @@ def checked(path: Path | None) -> list[Published]:
 
     Raises ConfigurationError with every fault.
     """
-    sandbox, read_file = sandboxes.load(path)
+    return _checked(path, sandboxes.load(path))
+
+
+def sound(path: Path | None) -> sandboxes.Loaded:
+    """Read a sandbox file, or the built-in one, and check it as `checked` does; return it."""
+    loaded = sandboxes.load(path)
+    _checked(path, loaded)
+    return loaded
+
+
+def _checked(path: Path | None, loaded: sandboxes.Loaded) -> list[Published]:
     try:
-        return specifications(sandbox, read_file)
+        return specifications(*loaded)
     except ValueError as error:  # a file that it names is not there, or not what it should be
         said = str(error).removeprefix(f"{path}: ")
         raise ConfigurationError([Problem(str(path), 0, 0, "", said)]) from error

@@ -22,6 +22,7 @@ from typing import Any
 from simulator import posting
 from simulator.addresses import CannotStartError, listening
 from simulator.app import create
+from simulator.configuration.sandboxes import Loaded
 from simulator.events import on_end_of_process
 from simulator.folders import PrivateFolder
 from simulator.gateway import Gateway
@@ -45,10 +46,10 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
 
     Raises ConfigurationError, StoreError, CannotStartError before anything listens.
     """
-    posting.checked(settings.config)  # said here, where a fault can still be told by its exit code
+    sandbox = posting.sound(settings.config)  # said here, where a fault can still be told by its exit code
     release = sole_use_of(settings.database)
     if settings.takes_turns:
-        _serve_here(settings, parent_fd)
+        _serve_here(settings, sandbox, parent_fd)
         return  # the database stays held until the process ends, whose threads may write until then
     try:
         _serve_by_workers(settings, parent_fd)
@@ -56,10 +57,10 @@ def serve(settings: Settings, parent_fd: int | None = None) -> None:
         release()
 
 
-def _serve_here(settings: Settings, parent_fd: int | None) -> None:
+def _serve_here(settings: Settings, sandbox: Loaded, parent_fd: int | None) -> None:
     """Serve from this process, in turns."""
     with asyncio.Runner() as runner:
-        app = create(settings, runner.get_loop())
+        app = create(settings, runner.get_loop(), sandbox)
         _settle()
         with listening(settings.host, settings.port, is_reserved=True) as sock:
             runner.run(_relay(settings, app, sock, parent_fd))

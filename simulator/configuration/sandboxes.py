@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeAlias
 
 from simulator.configuration.loading import read, read_file
 from simulator.configuration.model import Sandbox, findings
 
 BUILT_IN = "built-in.yaml"
 
+Loaded: TypeAlias = tuple[Sandbox, Callable[[str], str]]
+"""A sandbox, and what reads the files that it names."""
+
 
 def built_in_text() -> str:
     return files("fixtures").joinpath("sandboxes", BUILT_IN).read_text(encoding="utf-8")
 
 
-def load(path: Path | None) -> tuple[Sandbox, Callable[[str], str]]:
+def load(path: Path | None) -> Loaded:
     """Return the sandbox of a file, or the built-in one, and what reads the files that it names.
 
     Raises ConfigurationError with every fault, each with its line.
