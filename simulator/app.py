@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Flask
 
 from simulator.addresses import CannotStartError
 from simulator.buyers import BuyerCalls
@@ -41,8 +41,8 @@ from simulator.web import (
     buyers,
     conformance,
     control,
-    dashboard,
     documents,
+    entrance,
     faults,
     observation,
     state,
@@ -50,7 +50,6 @@ from simulator.web import (
     vendor_api,
 )
 from simulator.web import tenancy as tenancy_routes
-from simulator.web.dashboard.parts import Parts
 from simulator.web.plain import Application
 from simulator.web.routes import Route
 from simulator.webhooks import Courier
@@ -135,11 +134,7 @@ def _add_routes(app: Application, works: Works) -> None:
     mock_buyers = buyers.MockBuyers(settings.mock_buyers_url, works.calls)
     reports = conformance.Reports(settings.conformance_report, _shared_report(settings))
     health = _health(settings, _reloader(settings, works.tenancy, works.hub), works.siblings)
-    pages = Parts(
-        works.tenancy, works.store, works.siblings, CONTRACTS, mock_buyers, reports, introduce, health,
-        token=settings.control_token, version=version("leadsandbox"),
-    )  # fmt: skip
-    dashboard.register(app, pages)
+    entrance.register(app, lambda: _pages(app, works, mock_buyers, reports, introduce, health))
     control.register(
         app,
         _control(works, introduce, mock_buyers, reports),
@@ -152,7 +147,25 @@ def _add_routes(app: Application, works: Works) -> None:
     vendor_api.register(
         app, CONTRACTS.values(), exchange, works.recorder, relayed=settings.relayed, strict=settings.strict
     )
-    app.view_functions["vendor /"] = dashboard.front_door(app.view_functions["vendor /"])
+    app.view_functions["vendor /"] = entrance.front_door(app.view_functions["vendor /"])
+
+
+def _pages(
+    app: Application,
+    works: Works,
+    mock_buyers: buyers.MockBuyers,
+    reports: conformance.Reports,
+    introduce: Introduce,
+    health: control.Health,
+) -> Flask:
+    from simulator.web import dashboard  # noqa: PLC0415  only browsers need it: no start should wait for it
+    from simulator.web.dashboard.parts import Parts  # noqa: PLC0415
+
+    parts = Parts(
+        works.tenancy, works.store, works.siblings, CONTRACTS, mock_buyers, reports, introduce, health,
+        api=app.wsgi_app, token=works.settings.control_token, version=version("leadsandbox"),
+    )  # fmt: skip
+    return dashboard.application(parts)
 
 
 def _control(

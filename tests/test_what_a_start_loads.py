@@ -14,7 +14,7 @@ from simulator.web.routes import Route
 SPARED = {
     "simulator.serving": {
         "alembic", "flask_swagger_ui", "prometheus_client", "requests", "simulator.store.checking",
-        "sqlalchemy.dialects.postgresql",
+        "simulator.web.dashboard", "sqlalchemy.dialects.postgresql",
     },
     "conformance.cli": {"conformance.session", "jsonschema", "requests", "simulator"},
 }  # fmt: skip

@@ -44,7 +44,7 @@ def register(
     """
     own = _own_routes(introduce, health)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer in HTML
-    _add_nothing(app)
+    add_nothing(app)
     for part in (*parts, own):
         part.before_request(_guard(token, relayed=relayed))
         part.before_request(_sure(be_sure))
@@ -109,7 +109,7 @@ def _own_routes(introduce: Introduce, health: Health) -> Blueprint:
     return control
 
 
-def _add_nothing(app: Flask) -> None:
+def add_nothing(app: Flask) -> None:
     """Answer every other path, and every other method of a path that there is, in the control API's own way."""
 
     def nothing(anything: str = "") -> Response:

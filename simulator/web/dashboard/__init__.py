@@ -9,17 +9,20 @@ from typing import Any
 from flask import Blueprint, Flask, Response, g, redirect, request
 from werkzeug.exceptions import HTTPException
 
-from simulator.web.control import PREFIX
+from simulator.web.control import PREFIX, add_nothing
 from simulator.web.dashboard import actions, assets, buying, charting, door, grading, sources, steering, traffic
 from simulator.web.dashboard.frame import THEME_COOKIE, THEMES, UI, Frame
 from simulator.web.dashboard.parts import Parts
 from simulator.web.problems import ProblemError
+from simulator.web.routes import Route
 
 _PAGES = (traffic, sources, buying, steering, charting, grading, actions)
 
 
-def register(app: Flask, parts: Parts) -> None:
-    """Add the pages. To be called before the control API is added, which answers every other path."""
+def application(parts: Parts) -> Flask:
+    """Return the application that answers wherever pages are; for other methods there, as the control API does."""
+    app = Flask("leadsandbox", static_folder=None)
+    app.url_rule_class = Route
     pages = Blueprint("dashboard", __name__)
     frame = Frame(parts)
     frame.context["act"] = actions.offering(frame)
@@ -34,16 +37,8 @@ def register(app: Flask, parts: Parts) -> None:
     pages.register_error_handler(ProblemError, lambda error: frame.failure(error.status, error.title, error.detail))
     pages.register_error_handler(HTTPException, _told(frame))
     app.register_blueprint(pages)
-
-
-def front_door(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view for `/` that shows browsers the pages; everybody else gets what `view` answers."""
-
-    def enter(**arguments: str) -> Any:
-        wants_page = request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("Accept", "")
-        return redirect(f"{PREFIX}/", 302) if wants_page else view(**arguments)
-
-    return enter
+    add_nothing(app)
+    return app
 
 
 def _told(frame: Frame) -> Callable[[HTTPException], Response]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import EnvironBuilder
 
@@ -152,7 +152,7 @@ def add(pages: Blueprint, parts: Parts, _frame: Frame) -> None:
         typed = request.form
         told = {key: value for key, value in typed.items() if key != "back"}
         try:
-            status, answer = _call(action, typed, parts.token)
+            status, answer = _call(action, typed, parts)
             good = status < 400
             text = TOLD[name](answer, told) if good else _refusal(answer)
         except ValueError as error:
@@ -168,7 +168,7 @@ def _refusal(answer: Mapping[str, Any]) -> str:
     return f"Nothing was done: {answer.get('detail', 'the sandbox did not say why')}"
 
 
-def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, Mapping[str, Any]]:
+def _call(action: Action, typed: MultiDict[str, str], sandbox: Parts) -> tuple[int, Mapping[str, Any]]:
     """Call the control API as any program would, without leaving the process; return status and answer.
 
     Raises ValueError for what nobody can have meant. To choose nothing is one: to the control API it means everything.
@@ -179,7 +179,7 @@ def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, 
         data = orjson.dumps(body) if (body := action.body(typed)) else b""
     except TypeError as error:
         raise ValueError("a number is too large") from error
-    headers = [("Authorization", f"Bearer {token}")] if token else []
+    headers = [("Authorization", f"Bearer {sandbox.token}")] if sandbox.token else []
     builder = EnvironBuilder(
         f"{PREFIX}{action.address(typed)}",
         method=action.method,
@@ -192,7 +192,7 @@ def _call(action: Action, typed: MultiDict[str, str], token: str) -> tuple[int, 
         environ = builder.get_environ()
     finally:
         builder.close()
-    answered = Response.from_app(current_app.wsgi_app, environ, buffered=True)
+    answered = Response.from_app(sandbox.api, environ, buffered=True)
     return answered.status_code, orjson.loads(answered.get_data() or b"{}")
 
 

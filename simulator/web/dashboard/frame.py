@@ -13,12 +13,13 @@ from flask import Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simulator.tenants import DEFAULT
+from simulator.web import entrance
 from simulator.web.control import PREFIX
 from simulator.web.dashboard import assets, notices, wording
 from simulator.web.dashboard.notices import Notice
 from simulator.web.dashboard.parts import Parts, named_tenant
 
-UI = f"{PREFIX}/ui"
+UI = entrance.UI
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "leadsandbox_theme"
 MOST_TENANTS_LISTED = 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import request
 
@@ -17,10 +18,16 @@ from simulator.web.conformance import Reports
 from simulator.web.problems import tenant_of
 from simulator.welcome import Introduce
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`token` is the control token, "" without one; `health` tells how the last reload of the sandbox file went."""
+    """`api` answers calls of the control API, whose token is `token`, "" without one.
+
+    `health` tells how the last reload of the sandbox file went.
+    """
 
     tenancy: Tenancy
     store: Store
@@ -30,6 +37,7 @@ class Parts:
     reports: Reports
     introduce: Introduce
     health: Callable[[], Mapping[str, object]]
+    api: WSGIApplication
     token: str
     version: str
 
