@@ -49,7 +49,7 @@ def current(connection: sqlalchemy.Connection, where: str) -> None:
 def _bring_up_to_date(connection: sqlalchemy.Connection, where: str) -> None:
     there = set(inspect(connection).get_table_names())
     if not there:
-        metadata.create_all(connection)
+        metadata.create_all(connection, checkfirst=False)  # which would ask for each by itself
         connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
         return
     if not there >= _OURS:
