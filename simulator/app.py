@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def _pages(
 
     parts = Parts(
         works.tenancy, works.store, works.siblings, CONTRACTS, mock_buyers, reports, introduce, health,
-        api=app.wsgi_app, token=works.settings.control_token, version=version("leadsandbox"),
+        api=app.wsgi_app, token=works.settings.control_token, version=_version(),
     )  # fmt: skip
     return dashboard.application(parts)
 
@@ -234,18 +235,20 @@ def _check_hosts(tenancy: Tenancy, tenant: Tenant) -> None:
 
 
 def _introduce(settings: Settings, store: Store, tenants: Tenants) -> Introduce:
-    facts = {
-        "mock_buyers": settings.mock_buyers_url,
-        "database": store.place,
-        "version": version("leadsandbox"),
-    }
+    facts = {"mock_buyers": settings.mock_buyers_url, "database": store.place}
 
     def introduce(name: str) -> dict[str, Any]:
         tenant = tenants.get(name)
         assert tenant is not None  # the caller looked
-        return Welcome(settings.base_url, tenant, CONTRACTS, facts).document()
+        return Welcome(settings.base_url, tenant, CONTRACTS, facts | {"version": _version()}).document()
 
     return introduce
+
+
+@cache
+def _version() -> str:
+    """Return this release's version: a search through all that is installed, which no start waits for."""
+    return version("leadsandbox")
 
 
 def _default_tenant(loaded: sandboxes.Loaded, store: Store) -> Tenant:

@@ -7,8 +7,6 @@ import secrets
 from dataclasses import asdict, field
 from pathlib import Path
 
-from platformdirs import user_state_path
-
 from simulator.routing.values import value
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -108,4 +106,6 @@ def is_alone(database: str, limits: str) -> bool:
 
 def default_database() -> Path:
     """Return the private file that is used when none is named."""
+    from platformdirs import user_state_path  # noqa: PLC0415  nobody who names a file should wait for it
+
     return user_state_path("leadsandbox", appauthor=False, ensure_exists=True) / "sandbox.db"
