@@ -4,103 +4,21 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from simulator.web.control import PREFIX
 from simulator.web.problems import ProblemError, as_json
 from simulator.wire.intake import MAX_OWN_BODY
 
 MOST_BYTES = 64 * 1024 * 1024
-MOST_LISTED = 10_000  # rows, and results
 
 
 class ReportError(Exception):
     """What was given is no report of `leadsandbox conform` that this version can read."""
-
-
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Number = Annotated[int, Field(ge=0, lt=2**53)]  # as JSON can hold it anywhere
-
-
-class _Part(BaseModel):
-    # Only what is shown is checked, and what may be missing is filled in: the schema of the whole is the suite's.
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
-
-
-class _Target(_Part):
-    name: str = ""
-    base_url: str = ""
-
-
-class _Row(_Part):
-    id: _Name
-    platform: str
-    operation: str
-    http: _Number
-    verdict: str
-    code: str = ""
-    evidence: str = ""
-    meaning: str = ""
-    source: list[str] = []
-    reading: str = ""
-    why: str = ""
-    declared: bool | None = None
-    cased: bool | None = None
-    observed: bool | None = None
-    asserted: bool | None = None
-    falsified: bool | None = None
-
-
-class _Finding(_Part):
-    expected: str = ""
-    actual: str = ""
-    documented: str = ""
-    source: list[str] = []
-    curl: str = ""
-
-
-class _Exchange(_Part):
-    number: _Number = 0
-    method: str = ""
-    url: str = ""
-    request_headers: dict[str, str] = {}
-    request_body: str = ""
-    status: _Number = 0
-    response_body: str = ""
-    milliseconds: float | None = None
-    rows: list[str] = []
-    problems: list[str] = []
-    curl: str = ""
-
-
-class _Result(_Part):
-    id: _Name
-    title: str
-    verdict: str
-    kind: str = "case"
-    detail: str = ""
-    verifies: list[str] = []
-    findings: list[_Finding] = []
-    exchanges: list[_Exchange] = []
-
-
-class _Report(_Part):
-    version: int = Field(ge=1, le=1)
-    started: str
-    exit_code: _Number
-    target: _Target
-    counts: dict[str, _Number]
-    rows: list[_Row] = Field(max_length=MOST_LISTED)
-    results: list[_Result] = Field(max_length=MOST_LISTED)
-    complete: bool = True
-    requests: _Number | None = None
-    seconds: float | None = None
-    possible: _Number | None = None
-    achieved: _Number | None = None
 
 
 class Reports:
@@ -165,12 +83,14 @@ def _bytes(file: Path) -> bytes:
 
 def _read(text: bytes) -> dict[str, Any]:
     """Return a report in which nothing is missing that a page shows. Raises ReportError."""
+    from simulator.web.conformance_report import Report  # noqa: PLC0415  no start should wait for what few ever give
+
     if len(text) > MOST_BYTES:
         raise ReportError(f"a report is at most {MOST_BYTES} bytes")
     try:
         document = orjson.loads(text)
         orjson.dumps(document)  # which bears less depth
-        return _Report.model_validate(document).model_dump()
+        return Report.model_validate(document).model_dump()
     except orjson.JSONDecodeError as error:
         raise ReportError(f"a report is JSON, as `leadsandbox conform --json FILE` writes it: {error}") from None
     except orjson.JSONEncodeError:
