@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -738,3 +740,27 @@ def test_every_statement_can_be_worded_for_postgresql(module: object) -> None:
         compiled = statement.compiled(dialect)
         assert re.search(r"\?|:[a-z]", compiled.sql.replace("::", "")) is None, "a parameter style of SQLite's"
         assert "tenant" in compiled.sql
+
+
+def test_what_was_written_soon_stands_in_the_file_itself_while_the_store_is_open(tmp_path: Path) -> None:
+    """Its log alone would have it until four thousand pages are full, and the writer stops for them."""
+    file, copy = tmp_path / "store.db", tmp_path / "copy.db"
+    with Store.open(file) as store:
+        for turn in range(2):
+            with store.transaction() as tx:
+                tx.add_lead(a_lead(f"lead_{turn}"))
+            deadline = time.monotonic() + 60
+            while leads_in(file, copy) != turn + 1:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+    assert not file.with_name("store.db-wal").exists(), "closing leaves nothing behind"
+
+
+def leads_in(file: Path, copy: Path) -> int:
+    """Count the leads in a copy of the file, without its log; -1 where there is nothing yet, or half of something."""
+    copy.write_bytes(file.read_bytes())
+    with contextlib.closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM leads").fetchone()[0])
+        except sqlite3.DatabaseError:
+            return -1

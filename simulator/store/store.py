@@ -25,6 +25,7 @@ from simulator.store import faults as fault_table
 from simulator.store import leads as lead_table
 from simulator.store import pings as ping_table
 from simulator.store.bell import Bell
+from simulator.store.checkpoints import Checkpoints
 from simulator.store.connection import Connection
 from simulator.store.database import Database, RacedError, StoreError, StoreUnavailableError
 from simulator.store.grouping import Group, UndoneError
@@ -156,6 +157,7 @@ class Store:
         else:
             self._lender = writer = OneWriter(database, Transaction)
             self._group = Group(writer, database.driver_error)
+        self._checkpoints = Checkpoints(database.place) if database.is_file else None
         # Who holds a lock needs other connections too, and must not wait for those who wait for the lock.
         self._locks = Pool(database, Connection)
         self._refusals = _Refusals(database)
@@ -265,6 +267,8 @@ class Store:
     def close(self) -> None:
         """Close every connection, after the transaction that is under way. Closing twice is fine."""
         self._refusals.closed = True
+        if self._checkpoints is not None:
+            self._checkpoints.stop()
         self._lender.close()
         self._locks.close()
         self._database.close()
