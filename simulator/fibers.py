@@ -73,18 +73,15 @@ class Turns:
 
     def do_now(self, job: Callable[[], object]) -> None:
         """Do it at once, until it waits for something. To be called by the loop."""
-        if self._idle:
-            self._idle.pop().switch(job)
-        else:
-            fiber: Fiber[Any] = Fiber(lambda: self._work(fiber, job), self._loop)
+        if not self._idle:
+            fiber: Fiber[Any] = Fiber(lambda: self._work(fiber), self._loop)
             fiber.switch()
+        self._idle.pop().switch(job)
 
-    def _work(self, fiber: Fiber[Any], job: Callable[[], object]) -> None:
-        while True:
-            job()
-            if len(self._idle) >= MOST_IDLE:
-                return
-            job = parked(fiber, lambda _: self._idle.append(fiber))
+    def _work(self, fiber: Fiber[Any]) -> None:
+        while len(self._idle) < MOST_IDLE:
+            # The job has no name here: whoever waits for the next one must not keep what the last one was about.
+            parked(fiber, lambda _: self._idle.append(fiber))()
 
 
 class Flag:

@@ -7,15 +7,18 @@ import contextvars
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simulator.fibers import Fiber, Flag, Resume, Turns, current, parked, worked
-from simulator.store import LeadRecord, Store, StoreError, Transaction
+from simulator.fibers import MOST_IDLE, Fiber, Flag, Resume, Turns, current, parked, worked
+from simulator.store import LeadRecord, Store, StoreError, Transaction, leads
+from simulator.store.connection import Connection
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
 
@@ -152,6 +155,65 @@ def test_turns_begin_work_on_fibers_of_the_loop_from_any_thread() -> None:
 
     assert together(asking) == [whose[0][1]]  # type: ignore[index]
     assert whose[0][0] is True  # type: ignore[index]
+
+
+def test_fibers_work_again_and_keep_nothing_of_what_they_did() -> None:
+    class Body:
+        """Something that may be large."""
+
+    def used() -> tuple[int, weakref.ref[Body]]:
+        body = Body()
+        seen = weakref.ref(body)
+
+        def job() -> None:
+            assert body is not None
+            who.append(id(current()))
+
+        turns.do_now(job)
+        return len(who), seen
+
+    who: list[int] = []
+    loop = asyncio.new_event_loop()
+    turns = Turns(loop)
+    found = [used() for _ in range(3)]
+    loop.close()
+    assert len(set(who)) == 1, "the same fiber did it all"
+    assert [(done, seen()) for done, seen in found] == [(1, None), (2, None), (3, None)]
+
+
+def test_a_fiber_whose_work_failed_takes_nobody_with_it() -> None:
+    loop = asyncio.new_event_loop()
+    turns = Turns(loop)
+    done: list[int] = []
+
+    def failing() -> None:
+        raise LookupError
+
+    for number in range(3):
+        with pytest.raises(LookupError):
+            turns.do_now(failing)
+        turns.do_now(partial(done.append, number))
+    loop.close()
+    assert done == [0, 1, 2]
+
+
+def test_many_that_wait_at_once_have_a_fiber_each() -> None:
+    flag = Flag()
+
+    def asking() -> int:
+        fiber = current()
+        assert fiber is not None
+        turns = Turns(fiber.loop)
+        done: list[bool] = []
+        for _ in range(3 * MOST_IDLE):
+            turns.do(lambda: done.append(flag.wait(30)))
+        rest()
+        flag.set()
+        while len(done) < 3 * MOST_IDLE:
+            rest()
+        return sum(done)
+
+    assert together(asking) == [3 * MOST_IDLE]
 
 
 def test_work_is_counted_in_its_own_turns_only() -> None:
@@ -315,3 +377,42 @@ def test_threads_wait_for_a_group_and_a_group_for_threads(store: Store) -> None:
 
     asyncio.run(both())
     assert kept(store) == {f"{kind} {number}" for kind in ("thread", "fiber") for number in range(20)}
+
+
+# --- what is read ---------------------------------------------------------------------------------------------
+
+
+def test_a_look_sees_what_is_kept_and_what_others_began_is_kept_first(store: Store, commits: Sequence[str]) -> None:
+    """What it says may be acted on at once: a webhook of a lead that is undone must not leave."""
+
+    def count(connection: Connection) -> int:
+        return leads.count_leads(connection, "t")
+
+    def look() -> int:
+        return store.look(count)
+
+    assert together(adding(store, "first"), adding(store, "second"), look) == [None, None, 2]
+    assert commits == ["COMMIT"]
+    assert store.look(count) == 2, "on a thread as well"
+
+
+def test_a_look_waits_for_nobody_who_has_the_writer(tmp_path: Path) -> None:
+    """A snapshot that is restored, for one. In memory there is only one connection."""
+    with Store.open(tmp_path / "store.db") as store:
+        has_it, may_end = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with store.transaction() as tx:
+                tx.add_lead(lead("late"))
+                has_it.set()
+                assert may_end.wait(30)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert has_it.wait(30)
+        try:
+            assert together(lambda: store.look(leads.count_leads, "t")) == [0]
+        finally:
+            may_end.set()
+            holder.join()
+        assert together(lambda: store.look(leads.count_leads, "t")) == [1]

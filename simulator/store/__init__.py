@@ -21,7 +21,8 @@ from simulator.store.records import (
     Scope,
 )
 from simulator.store.snapshots import Snapshot, TooManySnapshotsError
-from simulator.store.store import Store, Transaction
+from simulator.store.store import Store
+from simulator.store.transaction import Transaction
 
 __all__ = [
     "LEASE",

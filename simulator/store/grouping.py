@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Generic, TypeVar
 
 from simulator.fibers import Fiber, Resume, parked
@@ -41,6 +41,10 @@ class Group(Generic[W]):
             self._writer = writer
             loop.call_soon(self.finish)  # behind the requests that are ready by now
         return self._writer
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Lend a connection to read what is committed; to be called when nothing is open."""
+        return self._lender.at_hand()
 
     def committed(self, fiber: Fiber[object]) -> None:
         """Wait until the work is committed. Raises UndoneError."""

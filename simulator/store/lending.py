@@ -69,6 +69,18 @@ class OneWriter(Generic[W]):
         self._held.__exit__()
 
     @contextmanager
+    def at_hand(self) -> Iterator[Connection]:
+        """Lend the writer for reads if nobody has it, or else a reader."""
+        if not self._held.lock.acquire(blocking=False):
+            with self.reading() as reader:
+                yield reader
+            return
+        try:
+            yield self._writer
+        finally:
+            self._held.lock.release()
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         if self._database.in_memory:
             with self._held as writer:

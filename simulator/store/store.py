@@ -1,4 +1,4 @@
-"""The store as its users see it: who may read and write when, and every operation by name. No SQL."""
+"""The store as its users see it: who may read and write when, and every read by name. No SQL."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from simulator.store import (
     claims,
     credentials,
     dispatch,
-    events,
     listing,
-    notes,
     outbox,
     peers,
     snapshots,
@@ -30,86 +28,13 @@ from simulator.store.connection import Connection
 from simulator.store.database import Database, RacedError, StoreError, StoreUnavailableError
 from simulator.store.grouping import Group, UndoneError
 from simulator.store.lending import Lender, OneWriter, Pool
+from simulator.store.transaction import Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 MOST_TRIES = 5
 _TRY_AGAIN = frozenset({"40001", "40P01"})  # PostgreSQL: serialization failure, deadlock
-
-
-class Transaction(Connection):
-    """Everything that can be done inside `Store.transaction`; reads see what it wrote."""
-
-    regenerate = credentials.regenerate
-    revoke = credentials.revoke
-    credential = credentials.credential
-    generation = credentials.generation
-    credentials = credentials.credentials_of
-
-    remembered = notes.remembered
-
-    add_ping = ping_table.add_ping
-    ping = ping_table.ping
-    claim_ping = ping_table.claim_ping
-    hold = ping_table.hold
-    held = ping_table.held
-    settle_ping = ping_table.settle_ping
-    reopen_ping = ping_table.reopen_ping
-    release_unsettled = ping_table.release_unsettled
-    release_ping = ping_table.release_ping
-
-    add_lead = lead_table.add_lead
-    set_lead_status = lead_table.set_lead_status
-    lead_to_change = lead_table.lead_to_change
-    set_lead_values = lead_table.set_lead_values
-    lead = lead_table.lead
-    leads = lead_table.leads_of
-    count_leads = lead_table.count_leads
-
-    claim_persons = claims.claim_persons
-    find_person = claims.find_person
-    set_person_buyer = claims.set_person_buyer
-    correct_person_buyer = claims.correct_person_buyer
-    release_persons = claims.release_persons
-    take = claims.take
-    give_back = claims.give_back
-    usage = claims.usage
-    next_turn = claims.next_turn
-    redeem = claims.redeem
-
-    claim_event = events.claim_event
-
-    add_delivery = outbox.add_delivery
-    delivery = outbox.delivery
-    claim_deliveries = dispatch.claim_deliveries
-    record_attempt = outbox.record_attempt
-    release_own_deliveries = dispatch.release_own_deliveries
-    replay = outbox.replay
-
-    reset = tenants.reset
-    save_tenant = tenants.save_tenant
-    keep_tenant = tenants.keep_tenant
-    unsave_tenant = tenants.unsave_tenant
-    forget_tenant = tenants.forget_tenant
-
-    faults = fault_table.faults_of
-    add_fault = fault_table.add_fault
-    fire_fault = fault_table.fire_fault
-    remove_faults = fault_table.remove_faults
-
-    join = peers.join
-    leave = peers.leave
-    bury = peers.bury
-    release_work = peers.release_work
-
-    take_snapshot = snapshots.take_snapshot
-    restore_snapshot = snapshots.restore_snapshot
-    delete_snapshot = snapshots.delete_snapshot
-
-    def changed(self, tenant: str) -> int:
-        """Note for the other simulators that a tenant was changed; return its number, 0 where there are none."""
-        return peers.changed(self, tenant) if self.simulator else 0
 
 
 def _may_be_tried_again(error: StoreUnavailableError) -> bool:
@@ -225,13 +150,14 @@ class Store:
     def look(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do any reads on one connection; return what is kept.
 
-        On a fiber it is the one that writes: its pages are in memory, another's are read anew after each commit.
+        On a fiber it is the one that writes, if it is free: its pages are in memory, another's are read anew after each
+        commit.
         """
-        fiber = current()
-        if fiber is not None and self._group is not None:
-            with suppress(UndoneError):
-                return self._together(self._group, fiber, lambda writer: work(writer, *args, **kwargs))
-        with self.reading() as connection:
+        if self._group is None or current() is None:
+            with self.reading() as connection:
+                return work(connection, *args, **kwargs)
+        self._group.finish()
+        with self._refusals, self._group.reading() as connection:
             return work(connection, *args, **kwargs)
 
     def _together(self, group: Group[Transaction], fiber: Fiber[Any], work: Callable[[Transaction], R]) -> R:
