@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.buyers import BuyerCalls, Call, Reply
 from simulator.contract.model import Contract
@@ -25,12 +25,21 @@ TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
 GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
-REST = 24  # times as long as a batch took to compute that the next one waits while calls are answered: they come first
-REST_OF_LOOKS = 40  # the same between looks, which deliver nothing
 LONGEST_REST = 0.2  # seconds; whoever wants the tenant for itself waits for it
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 0.5  # seconds that what is on its way has at the end
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
+
+
+class Rests(NamedTuple):
+    """How many times as long as it worked the courier rests while calls are answered: they come first."""
+
+    after_sending: int
+    after_looking: int  # which delivers nothing
+
+
+ON_THREADS = Rests(8, 40)
+IN_TURNS = Rests(48, 80)  # what libcurl does for it on the loop is not counted as its work
 
 OnDelivery = Callable[[dict[str, Any]], None]
 
@@ -83,6 +92,7 @@ class Courier:
         self._lanes = Lanes()
         self._doubtful: set[str] = set()
         self._crew = Threads(1 + LANES, "webhooks") if loop is None else Turns(loop)
+        self._rests = ON_THREADS if loop is None else IN_TURNS
         self._wake = Flag()
         self._stopped = Flag()
         self._nobody_looks = Flag()
@@ -169,7 +179,7 @@ class Courier:
             log.exception("the outbox could not be read; trying again")
         looked = worked() - began
         if self._wake.wait(IDLE):
-            self._stopped.wait(max(GATHERING, self._rest(REST_OF_LOOKS * looked, self._tenants)))
+            self._stopped.wait(max(GATHERING, self._rest(self._rests.after_looking * looked, self._tenants)))
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
@@ -202,7 +212,7 @@ class Courier:
             # Read again: since it was looked at, somebody else may have been the sole sender.
             sent = bool(self._send(tenant, self._taken(tenant, receiver)))
             # With the lane, or the next batch would not wait.
-            self._stopped.wait(self._rest(REST * (worked() - began), (tenant,)))
+            self._stopped.wait(self._rest(self._rests.after_sending * (worked() - began), (tenant,)))
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
