@@ -5,19 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from simulator.auditing_cli import audit
-from simulator.checking_cli import check_state
 from simulator.leaving import UNREACHABLE, USAGE, fail, refuse, stopped, writing
-from simulator.observing_cli import explain, logs
-from simulator.rehearsing_cli import rehearse
-from simulator.serving_cli import serve, serve_supervised, up
 
 COMMANDS = "leadsandbox.commands"
+ELSEWHERE = {
+    "audit": "simulator.auditing_cli:audit",
+    "check-state": "simulator.checking_cli:check_state",
+    "explain": "simulator.observing_cli:explain",
+    "logs": "simulator.observing_cli:logs",
+    "rehearse": "simulator.rehearsing_cli:rehearse",
+    "serve": "simulator.serving_cli:serve",
+    "serve-supervised": "simulator.serving_cli:serve_supervised",
+    "up": "simulator.serving_cli:up",
+}
+"""The commands that have modules of their own, and where they are: who runs one of them waits for no other."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
-    """Takes in the commands of the other programs, loaded when they are used, and ends each in the same way."""
+    """Loads commands when they are used, those of the other programs too, and ends each in the same way."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         with writing():
@@ -41,12 +48,17 @@ class _Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         from importlib.metadata import entry_points
 
-        return sorted({*super().list_commands(ctx), *(item.name for item in entry_points(group=COMMANDS))})
+        others = (item.name for item in entry_points(group=COMMANDS))
+        return sorted({*super().list_commands(ctx), *ELSEWHERE, *others})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if place := ELSEWHERE.get(cmd_name):
+            module, _, name = place.partition(":")
+            elsewhere: click.Command = getattr(import_module(module), name)
+            return elsewhere
         from importlib.metadata import entry_points
 
         for item in entry_points(group=COMMANDS, name=cmd_name):
@@ -182,16 +194,6 @@ def send(
     except sending.RefusedError as error:
         fail(USAGE, str(error))
     click.echo(sender.summary(), err=True)
-
-
-main.add_command(up)
-main.add_command(serve)
-main.add_command(serve_supervised)
-main.add_command(logs)
-main.add_command(explain)
-main.add_command(rehearse)
-main.add_command(audit)
-main.add_command(check_state)
 
 
 @main.command("version")

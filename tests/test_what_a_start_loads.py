@@ -12,6 +12,7 @@ from werkzeug.routing import Map
 from simulator.web.routes import Route
 
 SPARED = {
+    "simulator.cli": {"simulator.auditing_cli", "simulator.serving_cli", "simulator.scorecard", "importlib.metadata"},
     "simulator.serving": {
         "alembic", "flask_swagger_ui", "prometheus_client", "requests", "simulator.store.checking",
         "simulator.web.dashboard", "sqlalchemy.dialects.postgresql",
