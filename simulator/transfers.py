@@ -9,13 +9,13 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pycurl
 
 from simulator.fibers import Fiber, parked
 from simulator.reach import Reach, host_of
+from simulator.routing.values import value
 
 MAX_ANSWER = 64 * 1024
 IDLE_HANDLES = 64  # kept by each who sends, with their open connections
@@ -25,7 +25,7 @@ LONGEST_WAIT = 1.0  # seconds between looks at the transfers where libcurl names
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """One request to one buyer. `timeout` is seconds, from connecting to the last byte."""
 
@@ -36,7 +36,7 @@ class Call:
     method: str = "POST"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What came back. `failure` is "" or one of `timeout`, `unreachable`, `oversized`, `broken`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from simulator.buyers import BuyerCalls, Reply, encoded
@@ -13,9 +13,10 @@ from simulator.exchange.call import Call
 from simulator.routing import auction
 from simulator.routing.agreed import Buyer
 from simulator.routing.decision import Asked, Bid
+from simulator.routing.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Auction:
     """The bids that count, highest first, and what became of every buyer that was considered."""
 

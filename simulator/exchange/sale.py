@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,13 +16,14 @@ from simulator.exchange.scripted import PHANTOM
 from simulator.routing import duplicates
 from simulator.routing.agreed import Buyer
 from simulator.routing.decision import Asked, Bid, CapClaim, Check, Decision, Reason
+from simulator.routing.values import value
 from simulator.store import Booking, LeadRecord, PingRecord, Store, StoreUnavailableError, Transaction
 
 UNSOLD = "UNSOLD"
 """What the store calls a lead that nobody bought."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sale:
     """A lead on its way to a buyer: the ping it redeems, the id it will have, the rules it passed.
 

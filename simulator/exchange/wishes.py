@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from simulator.contract.account import Received, Source
 from simulator.contract.model import Contract, Operation
+from simulator.routing.values import value
 from simulator.tenants import Tenant
 from simulator.triggers.finding import Asked, Finder
 from simulator.triggers.table import Script, Trigger
 from simulator.wire.faults import Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Wish:
     """What is to happen to one request. `said` tells the journal what was asked for, and by whom."""
 

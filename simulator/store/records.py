@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -43,7 +43,7 @@ class Scope(StrEnum):
     DELIVERIES = "deliveries"  # the outbox, and its attempts
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CredentialRecord:
     """How often a credential was regenerated. The secret itself is nowhere in the store."""
 
@@ -54,7 +54,7 @@ class CredentialRecord:
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PingRecord:
     """A ping and what became of it.
 
@@ -150,7 +150,7 @@ class DeliveryRecord:
     delivered_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AttemptRecord:
     """One try at a delivery. `http_status` is None when no answer came; `error` then says why."""
 

@@ -6,12 +6,12 @@ The rows of a snapshot lie in the same tables under a namespace that no tenant c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, Text, bindparam, cast, delete, insert, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from simulator.routing.values import value
 from simulator.store import encoding, notes
 from simulator.store.connection import Connection, Statement
 from simulator.store.pings import release_unsettled
@@ -42,7 +42,7 @@ class TooManySnapshotsError(ValueError):
     """The tenant has as many snapshots as it may have."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Snapshot:
     """A snapshot that was taken. `document` is the caller's: where clock and dice stood."""
 
