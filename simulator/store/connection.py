@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -15,6 +17,9 @@ Upsert = Callable[[Table], Any]
 """The dialect's `insert`: both have `on_conflict_do_update` with the same meaning, and no common type."""
 
 _BEGIN = {"sqlite": "BEGIN IMMEDIATE"}  # the write lock now, so that no later statement can find it taken
+
+PATIENCE = 5.0  # seconds for another program's lock on a file
+LOOK = 0.01  # seconds between looks whether it is gone
 
 Parameters = dict[str, Any]
 
@@ -37,6 +42,11 @@ def _spoken(dialect: Dialect) -> Dialect:
     kind: Any = type(dialect)
     spoken: Dialect = kind(paramstyle="qmark")
     return spoken
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether a driver's error says that another program writes to the file."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
 
 class Compiled(NamedTuple):
@@ -132,7 +142,26 @@ class Connection:
         return int(self._cursor.rowcount)
 
     def begin(self) -> None:
+        """Begin to write, as soon as no other program does. Raises the driver's error when that takes too long."""
+        ends = 0.0
+        while True:
+            try:
+                self.begin_now()
+            except Exception as error:
+                ends = ends or time.monotonic() + PATIENCE
+                if not is_locked(error) or time.monotonic() >= ends:
+                    raise
+                time.sleep(LOOK)
+            else:
+                return
+
+    def begin_now(self) -> None:
+        """Do the same without waiting."""
         self._cursor.execute(self._begin)
+
+    def wait_for_nobody(self) -> None:
+        """Let SQLite refuse at once what another program's lock keeps it from: how to wait depends on who waits."""
+        self._cursor.execute("PRAGMA busy_timeout = 0")
 
     def commit(self) -> None:
         self._cursor.execute("COMMIT")

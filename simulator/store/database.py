@@ -15,14 +15,12 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from simulator.store import schema
-from simulator.store.connection import Compiled, Connection, Statement
+from simulator.store.connection import PATIENCE, Compiled, Connection, Statement
 
 C = TypeVar("C", bound=Connection)
 
-_BUSY = 5.0  # seconds to wait for somebody else's lock
-
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}",
+    f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}",
     "PRAGMA journal_mode = WAL",
     # A commit survives the death of the process; only the death of the machine can take the last ones.
     "PRAGMA synchronous = NORMAL",
@@ -190,7 +188,7 @@ def _read_only(url: URL) -> Engine:
     engine = create_engine(
         "sqlite://",
         poolclass=NullPool,
-        creator=lambda: sqlite3.connect(uri, uri=True, timeout=_BUSY, isolation_level=None),
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None),
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Generic, TypeVar
 
 from simulator.fibers import Fiber, Resume, parked
-from simulator.store.connection import Connection
+from simulator.store.connection import LOOK, PATIENCE, Connection, is_locked
 from simulator.store.lending import OneWriter
 
 W = TypeVar("W", bound=Connection)
@@ -29,18 +31,31 @@ class Group(Generic[W]):
         self._writer: W | None = None  # while the group is open
         self._waiting: list[Resume[bool]] = []
 
-    def joined(self, loop: asyncio.AbstractEventLoop) -> W:
-        """Return the connection to work on. Nothing may wait between this and `committed` or `undo`."""
-        if self._writer is None:
-            writer = self._lender.acquire()
+    def joined(self, fiber: Fiber[object]) -> W:
+        """Return the connection to work on. Nothing may wait between this and `committed` or `undo`.
+
+        While another program writes to the file, the fiber waits and lets others go on, who may only read.
+        """
+        ends = 0.0
+        while self._writer is None:
             try:
-                writer.begin()
-            except BaseException:
-                self._lender.release()
-                raise
-            self._writer = writer
-            loop.call_soon(self.finish)  # behind the requests that are ready by now
+                self._open(fiber.loop)
+            except self._driver_error as error:
+                ends = ends or time.monotonic() + PATIENCE
+                if not is_locked(error) or time.monotonic() >= ends:
+                    raise
+                parked(fiber, partial(_rest, fiber.loop))
         return self._writer
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        writer = self._lender.acquire()
+        try:
+            writer.begin_now()
+        except BaseException:
+            self._lender.release()
+            raise
+        self._writer = writer
+        loop.call_soon(self.finish)  # behind the requests that are ready by now
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Lend a connection to read what is committed; to be called when nothing is open."""
@@ -82,3 +97,7 @@ class Group(Generic[W]):
         loop = asyncio.get_running_loop()
         for resume in waiting:
             loop.call_soon(resume, kept)
+
+
+def _rest(loop: asyncio.AbstractEventLoop, resume: Resume[None]) -> None:
+    loop.call_later(LOOK, resume, None)

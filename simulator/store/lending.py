@@ -54,6 +54,8 @@ class OneWriter(Generic[W]):
     def __init__(self, database: Database, kind: type[W]) -> None:
         self._database = database
         self._writer = database.first(kind)
+        if database.is_file:
+            self._writer.wait_for_nobody()
         self._held = _Held(self._writer)
         self._readers: deque[Connection] = deque()
         self._closed = False

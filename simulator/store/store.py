@@ -162,7 +162,7 @@ class Store:
 
     def _together(self, group: Group[Transaction], fiber: Fiber[Any], work: Callable[[Transaction], R]) -> R:
         with self._refusals:
-            writer = group.joined(fiber.loop)
+            writer = group.joined(fiber)
             try:
                 done = work(writer)
             except BaseException:
