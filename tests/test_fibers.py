@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from simulator.fibers import MOST_IDLE, Fiber, Flag, Resume, Turns, current, parked, worked
-from simulator.store import LeadRecord, Store, StoreError, Transaction, leads
+from simulator.store import LeadRecord, Store, StoreError, Transaction, connection, grouping, leads
 from simulator.store.connection import Connection
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
@@ -416,3 +417,35 @@ def test_a_look_waits_for_nobody_who_has_the_writer(tmp_path: Path) -> None:
             may_end.set()
             holder.join()
         assert together(lambda: store.look(leads.count_leads, "t")) == [1]
+
+
+def test_while_another_program_writes_to_the_file_who_writes_waits_and_who_reads_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    with Store.open(file) as store, contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def read() -> int:
+            seen = store.look(leads.count_leads, "t")
+            other.execute("ROLLBACK")  # the other program ends after it: had the thread waited, it never would
+            return seen
+
+        assert together(adding(store, "late"), read) == [None, 0]
+        assert kept(store) == {"late"}
+
+
+def test_another_program_that_writes_for_too_long_is_told_to_who_wanted_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "store.db"
+    monkeypatch.setattr(grouping, "PATIENCE", 0.05)
+    monkeypatch.setattr(connection, "PATIENCE", 0.05)
+    with Store.open(file) as store, contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        [refused] = together(adding(store, "never"))
+        assert isinstance(refused, StoreError)
+        assert "database is locked" in str(refused)
+        with pytest.raises(StoreError, match="database is locked"):
+            adding(store, "never")()
+        other.execute("ROLLBACK")
+        assert together(adding(store, "then")) == [None]
+        assert kept(store) == {"then"}
