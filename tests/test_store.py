@@ -764,3 +764,14 @@ def leads_in(file: Path, copy: Path) -> int:
             return int(connection.execute("SELECT count(*) FROM leads").fetchone()[0])
         except sqlite3.DatabaseError:
             return -1
+
+
+@pytest.mark.parametrize("statement", [claims._SET_BUYER, claims._RELEASE])
+def test_the_persons_of_a_sale_are_found_by_its_lead_and_not_among_all_of_the_tenant(
+    statement: Statement, tmp_path: Path
+) -> None:
+    with Store.open(tmp_path / "store.db") as store, store.transaction() as tx:
+        sql, arguments = statement.compiled(tx.core.dialect)
+        given = arguments({"tenant": "t1", "of_lead": "lead_1", "bought_by": "buyer_1"})
+        plan = tx.driver.execute(f"EXPLAIN QUERY PLAN {sql}", given).fetchall()
+    assert any("persons_unsold (tenant=? AND lead_id=?" in row[3] for row in plan), plan

@@ -97,8 +97,12 @@ class Store:
         database = Database.open(os.fspath(target))
         store = cls(database)
         if not database.is_shared:
-            with store.transaction() as tx:
-                tx.release_unsettled()
+            try:
+                with store.transaction() as tx:
+                    tx.release_unsettled()
+            except BaseException:
+                store.close()
+                raise
         return store
 
     @property

@@ -12,4 +12,6 @@ down_revision = "3"
 def upgrade() -> None:
     unsold = sa.text("buyer_id = ''")
     op.drop_index("persons_by_lead", "persons")
-    op.create_index("persons_unsold", "persons", ["tenant", "lead_id"], sqlite_where=unsold, postgresql_where=unsold)
+    op.create_index(
+        "persons_unsold", "persons", ["tenant", "lead_id", "buyer_id"], sqlite_where=unsold, postgresql_where=unsold
+    )
