@@ -10,14 +10,14 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))  # for whoever loads this file by its path, as the tests do
 
-import cli_page  # noqa: E402
-import configuration_page  # noqa: E402
-import duties_page  # noqa: E402
-import readings_page  # noqa: E402
-import triggers_page  # noqa: E402
+import cli_page  # noqa: E402  found by the path above
+import configuration_page  # noqa: E402  found by the path above
+import duties_page  # noqa: E402  found by the path above
+import readings_page  # noqa: E402  found by the path above
+import triggers_page  # noqa: E402  found by the path above
 
-from simulator.contract.reference import status_codes_page  # noqa: E402
-from simulator.platforms import CONTRACTS  # noqa: E402
+from simulator.contract.reference import status_codes_page  # noqa: E402  found by the path above
+from simulator.platforms import CONTRACTS  # noqa: E402  found by the path above
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page.page,

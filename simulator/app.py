@@ -92,7 +92,8 @@ class Works:
         self.siblings = Siblings(folder, self.journals, self.metrics, self.hub)
         self.hearing = Hearing(self.hub, self.siblings.others, alone=self.siblings.alone)
         self.watch = Watch(self.tenants, self.journals, self.siblings, self.hub, self.store, CONTRACTS, own)
-        self.courier = Courier(self.tenants, self.store, self.calls, CONTRACTS, self.recorder.delivered, loop=loop)
+        own_calls = BuyerCalls(self.calls.reach)  # receivers that hang must not take the places of buyers
+        self.courier = Courier(self.tenants, self.store, own_calls, CONTRACTS, self.recorder.delivered, loop=loop)
         announce = self.courier.announce
         self.exchange = Exchange(self.tenants, self.store, self.calls, _limiter(settings), announce, CONTRACTS.values())
         words = {name: Words(contract) for name, contract in CONTRACTS.items()}
@@ -160,7 +161,7 @@ def _pages(
     health: control.Health,
 ) -> Flask:
     from simulator.web import dashboard  # noqa: PLC0415  only browsers need it: no start should wait for it
-    from simulator.web.dashboard.parts import Parts  # noqa: PLC0415
+    from simulator.web.dashboard.parts import Parts  # noqa: PLC0415  as above
 
     parts = Parts(
         works.tenancy, works.store, works.siblings, CONTRACTS, mock_buyers, reports, introduce, health,

@@ -74,9 +74,14 @@ class Turns:
     def do_now(self, job: Callable[[], object]) -> None:
         """Do it at once, until it waits for something. To be called by the loop."""
         if not self._idle:
-            fiber: Fiber[Any] = Fiber(lambda: self._work(fiber), self._loop)
-            fiber.switch()
-        self._idle.pop().switch(job)
+            self._hire()
+        fiber = self._idle.pop()
+        fiber.gr_context = None  # no call finds context variables of the one before
+        fiber.switch(job)
+
+    def _hire(self) -> None:
+        fiber: Fiber[Any] = Fiber(lambda: self._work(fiber), self._loop)
+        fiber.switch()
 
     def _work(self, fiber: Fiber[Any]) -> None:
         while len(self._idle) < MOST_IDLE:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from simulator.fibers import current
+
 LANES = 32  # receivers served side by side
 
 Receiver = tuple[str, str]
@@ -13,7 +15,7 @@ Receiver = tuple[str, str]
 
 
 class Lanes:
-    """Who may send: one thread for each receiver, and none while somebody has the tenant for himself."""
+    """Who may send: one for each receiver, and none while a thread has the tenant for itself."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -24,6 +26,7 @@ class Lanes:
     @contextmanager
     def alone(self, tenant: str) -> Iterator[bool]:
         """Yield whether this thread had the tenant for itself already."""
+        assert current() is None  # a fiber's thread is the others' as well
         me = threading.get_ident()
         with self._changed:
             nested = self._alone.get(tenant) == me

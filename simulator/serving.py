@@ -188,7 +188,7 @@ def sole_use_of(database: str) -> Callable[[], None]:
     if not (folder := Path(database).absolute().parent).is_dir():  # a typing error, mostly
         raise CannotStartError(f"there is no folder {folder}; make it, or choose another file with --db")
     try:
-        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)  # goes with the process
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise CannotStartError(f"another sandbox uses {database}; stop it, or choose another file with --db") from None

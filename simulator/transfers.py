@@ -19,7 +19,8 @@ from simulator.routing.values import value
 
 MAX_ANSWER = 64 * 1024
 IDLE_HANDLES = 64  # kept by each who sends, with their open connections
-LEAST_CONNECTIONS, MOST_CONNECTIONS = 64, 20_000  # open to buyers at once, all fibers together
+LEAST_CONNECTIONS, MOST_CONNECTIONS = 64, 20_000  # open at once, by all fibers that share them
+SENDERS = 2  # who have connections of their own on a loop: calls that ask buyers, and the courier with its webhooks
 LONGEST_WAIT = 1.0  # seconds between looks at the transfers where libcurl names no time
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,8 @@ class OfLoop:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_due)
         # The other half of the descriptors is the callers'. Who finds no place waits for one, within its timeout.
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, min(max(most // 2, LEAST_CONNECTIONS), MOST_CONNECTIONS))
+        share = most // 2 // SENDERS
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, min(max(share, LEAST_CONNECTIONS), MOST_CONNECTIONS))
 
     def send(self, fiber: Fiber[Any], calls: Sequence[Call], reach: Reach | None) -> list[Reply]:
         if not calls:

@@ -182,6 +182,22 @@ def test_fibers_work_again_and_keep_nothing_of_what_they_did() -> None:
     assert [(done, seen()) for done, seen in found] == [(1, None), (2, None), (3, None)]
 
 
+def test_a_fiber_that_works_again_has_no_context_variables_of_before() -> None:
+    whose: contextvars.ContextVar[str] = contextvars.ContextVar("whose", default="nobody's")
+    found: list[str] = []
+
+    def job() -> None:
+        found.append(whose.get())
+        whose.set("somebody's")
+
+    loop = asyncio.new_event_loop()
+    turns = Turns(loop)
+    for _ in range(3):
+        turns.do_now(job)
+    loop.close()
+    assert found == ["nobody's"] * 3
+
+
 def test_a_fiber_whose_work_failed_takes_nobody_with_it() -> None:
     loop = asyncio.new_event_loop()
     turns = Turns(loop)

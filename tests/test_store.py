@@ -11,11 +11,11 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +45,7 @@ from simulator.store import (
 from simulator.store.connection import Statement
 from tests.outboxes import added
 from tests.postgres import Postgres
+from tests.running import wait_until
 
 R = TypeVar("R")
 NOW = datetime(2026, 1, 5, 12, 30, 15, 250001, tzinfo=UTC)
@@ -749,21 +750,18 @@ def test_what_was_written_soon_stands_in_the_file_itself_while_the_store_is_open
         for turn in range(2):
             with store.transaction() as tx:
                 tx.add_lead(a_lead(f"lead_{turn}"))
-            deadline = time.monotonic() + 60
-            while leads_in(file, copy) != turn + 1:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(partial(has_leads, file, copy, turn + 1), "the lead stands in the file")
     assert not file.with_name("store.db-wal").exists(), "closing leaves nothing behind"
 
 
-def leads_in(file: Path, copy: Path) -> int:
-    """Count the leads in a copy of the file, without its log; -1 where there is nothing yet, or half of something."""
+def has_leads(file: Path, copy: Path, wanted: int) -> bool:
+    """Whether a copy of the file, without its log, has so many leads. It may be half of something."""
     copy.write_bytes(file.read_bytes())
     with contextlib.closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
         try:
-            return int(connection.execute("SELECT count(*) FROM leads").fetchone()[0])
+            return bool(connection.execute("SELECT count(*) FROM leads").fetchone()[0] == wanted)
         except sqlite3.DatabaseError:
-            return -1
+            return False
 
 
 @pytest.mark.parametrize("statement", [claims._SET_BUYER, claims._RELEASE])
@@ -775,3 +773,22 @@ def test_the_persons_of_a_sale_are_found_by_its_lead_and_not_among_all_of_the_te
         given = arguments({"tenant": "t1", "of_lead": "lead_1", "bought_by": "buyer_1"})
         plan = tx.driver.execute(f"EXPLAIN QUERY PLAN {sql}", given).fetchall()
     assert any("persons_unsold (tenant=? AND lead_id=?" in row[3] for row in plan), plan
+
+
+def test_memory_that_is_named_by_a_uri_has_no_file_to_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = threading.active_count()
+    with Store.open("sqlite:///file:named?mode=memory&cache=shared&uri=true"):
+        assert threading.active_count() == before
+    assert not (tmp_path / "named").exists()
+
+
+def test_a_store_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store.db") as store, store.transaction() as tx:
+        tx.add_ping(a_ping())
+        assert tx.claim_ping(a_ping(), NOW)
+        tx.driver.execute("UPDATE pings SET bids_json = 'no JSON'")
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="invalid literal"):
+        Store.open(tmp_path / "store.db")
+    assert threading.active_count() == before

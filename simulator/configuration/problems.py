@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterable
@@ -56,8 +57,6 @@ def _step(part: str | int) -> str:
 
 def did_you_mean(wrong: str, candidates: Iterable[str]) -> str:
     """Return `did you mean "x"?` for the nearest candidate, or "". Case and `-_` do not count."""
-    import difflib  # noqa: PLC0415  only mistakes need it
-
     known = {_folded(candidate): candidate for candidate in candidates}
     near = difflib.get_close_matches(_folded(wrong), known, n=1)
     return f"did you mean {json.dumps(known[near[0]], ensure_ascii=False)}?" if near else ""

@@ -17,8 +17,8 @@ class Checkpoints:
     left to do. With it alone, one ingest in a hundred waited for four thousand pages.
     """
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, file: str) -> None:
+        self._file = file
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
@@ -28,9 +28,9 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
-        log = Path(f"{self._place}-wal")
+        log = Path(f"{self._file}-wal")
         seen = 0
-        with closing(sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)) as connection:
+        with closing(sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)) as connection:
             while not self._stopped.wait(PAUSE):
                 with suppress(OSError, sqlite3.Error):
                     if (changed := log.stat().st_mtime_ns) != seen:
