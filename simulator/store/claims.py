@@ -35,24 +35,25 @@ def _adding(keys: int) -> Statement:
     return Statement(lambda insert: insert(persons).values(rows).on_conflict_do_nothing())
 
 
-def _these(keys: int) -> ColumnElement[bool]:
-    """Those of so many keys that the lead has."""
+def _by_keys(keys: int) -> ColumnElement[bool]:
     return and_(
         persons.c.tenant == bindparam("tenant"),
         persons.c.scope == bindparam("scope"),
         persons.c.key.in_([bindparam(f"key_{n}") for n in range(keys)]),
-        persons.c.lead_id == bindparam("of_lead"),
     )
+
+
+_ITS_OWN = persons.c.lead_id == bindparam("of_lead")
 
 
 @cache
 def _forsaking(keys: int) -> Statement:
-    return Statement(delete(persons).where(_these(keys)))
+    return Statement(delete(persons).where(_by_keys(keys), _ITS_OWN))
 
 
 @cache
 def _correcting(keys: int) -> Statement:
-    return Statement(update(persons).where(_these(keys)).values(buyer_id=bindparam("bought_by")))
+    return Statement(update(persons).where(_by_keys(keys), _ITS_OWN).values(buyer_id=bindparam("bought_by")))
 
 
 @cache
@@ -84,19 +85,11 @@ def _claiming(keys: int) -> Statement:
 @cache
 def _finding(keys: int) -> Statement:
     return Statement(
-        select(*_OF_LEAD)
-        .where(
-            persons.c.tenant == bindparam("tenant"),
-            persons.c.scope == bindparam("scope"),
-            persons.c.key.in_([bindparam(f"key_{n}") for n in range(keys)]),
-            persons.c.at > bindparam("cutoff"),
-        )
-        .order_by(persons.c.key)
-        .limit(1)
+        select(*_OF_LEAD).where(_by_keys(keys), persons.c.at > bindparam("cutoff")).order_by(persons.c.key).limit(1)
     )
 
 
-_UNSOLD = (persons.c.tenant == bindparam("tenant")) & (persons.c.lead_id == bindparam("of_lead")) & UNSOLD
+_UNSOLD = (persons.c.tenant == bindparam("tenant")) & _ITS_OWN & UNSOLD
 _SET_BUYER = Statement(update(persons).where(_UNSOLD).values(buyer_id=bindparam("bought_by")))
 _RELEASE = Statement(delete(persons).where(_UNSOLD))
 

@@ -58,7 +58,8 @@ class Group(Generic[W]):
         loop.call_soon(self.finish)  # behind the requests that are ready by now
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """Lend a connection to read what is committed; to be called when nothing is open."""
+        """Commit what is open, and lend a connection to read it."""
+        self.finish()
         return self._lender.at_hand()
 
     def committed(self, fiber: Fiber[object]) -> None:

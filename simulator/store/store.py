@@ -160,7 +160,6 @@ class Store:
         if self._group is None or current() is None:
             with self.reading() as connection:
                 return work(connection, *args, **kwargs)
-        self._group.finish()
         with self._refusals, self._group.reading() as connection:
             return work(connection, *args, **kwargs)
 
