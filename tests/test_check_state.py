@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from fixtures.leads import fake_leads
+from simulator.store import contradictions
 from simulator.store.checking import check
+from simulator.store.database import Database
+from tests.postgres import Postgres
 from tests.running import Client, Running, run, sandbox, wait_until, written
 
 pytestmark = pytest.mark.long
@@ -384,6 +387,21 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     ended = run("check-state", "--db", str(other))
     assert ended.returncode == 3
     assert "is no store of a sandbox" in ended.stderr
+
+
+def test_a_server_without_statistics_joins_whole_tables_and_not_each_row_with_all_of_its_tenant(
+    postgres_server: Postgres,
+) -> None:
+    """Ten thousand duplicates of a thousand persons were ten million rows, and the statement's time was over."""
+    url = postgres_server.emptied()
+    Database.open(url).close()
+    looped = []
+    with Database.seen(url) as connection:
+        for rule in contradictions.RULES:
+            asked = str(rule.broken.compile(connection, compile_kwargs={"literal_binds": True}))
+            plan = connection.exec_driver_sql(f"EXPLAIN DECLARE rows CURSOR FOR {asked.replace('%', '%%')}").scalars()
+            looped += [rule.says for line in plan if "Nested Loop" in line]
+    assert looped == []
 
 
 def test_checking_writes_nothing(store: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,12 @@ _SERVER = {
     "keepalives_count": "3",
     "application_name": "leadsandbox",
     "options": "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+}
+
+# Who reads everything is in no hurry for the first row, and looks nothing up one by one: without fresh statistics,
+# or for a cursor's first tenth, the planner would join tables of any size in loops.
+_SERVER_READ_WHOLE = _SERVER | {
+    "options": "-c statement_timeout=5min -c lock_timeout=10s -c cursor_tuple_fraction=1 -c enable_nestloop=off",
 }
 
 
@@ -94,7 +100,7 @@ class Database:
         """
         url = _url(target)
         where = place(url)
-        with _explained(where), _read_only(url).connect() as root:
+        with _explained(where, "read"), _read_only(url).connect() as root:
             schema.current(root, where)
             yield root
 
@@ -170,16 +176,16 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _driven(url: URL) -> URL:
+def _driven(url: URL, session: Mapping[str, str] = _SERVER) -> URL:
     driven = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
-    return driven.set(query={**_SERVER, **url.query})
+    return driven.set(query={**session, **url.query})
 
 
 def _read_only(url: URL) -> Engine:
     """Return an engine whose transactions see one state from their first statement to their last."""
     if url.get_backend_name() != "sqlite":
         as_it_is = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        return create_engine(_driven(url), poolclass=NullPool, execution_options=as_it_is)
+        return create_engine(_driven(url, _SERVER_READ_WHOLE), poolclass=NullPool, execution_options=as_it_is)
     if is_in_memory(url):
         raise StoreError("a store in memory is nobody else's to read: start the sandbox with a file or a database")
     path = Path(str(url.database)).absolute()
@@ -201,7 +207,7 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 
 
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
+def _explained(where: str, doing: str = "open") -> Iterator[None]:
     try:
         yield
     except schema.SchemaError as error:
@@ -210,7 +216,7 @@ def _explained(where: str) -> Iterator[None]:
         hint = "pip install 'leadsandbox[scale]'"
         raise StoreError(f"the driver for {where} is not installed ({error.name}): {hint}") from error
     except (OSError, DBAPIError, SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreError(f"can't open the store {where}: {_cause(error, where)}") from error
+        raise StoreError(f"can't {doing} the store {where}: {_cause(error, where)}") from error
 
 
 def _cause(error: Exception, where: str) -> str:
