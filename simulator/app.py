@@ -53,7 +53,7 @@ from simulator.web import (
 from simulator.web import tenancy as tenancy_routes
 from simulator.web.plain import Application
 from simulator.web.routes import Route
-from simulator.webhooks import Courier
+from simulator.webhooks import STOPPING, Courier
 from simulator.welcome import Introduce, Welcome
 
 
@@ -125,7 +125,9 @@ class Works:
         Introductions(self.tenancy).start()
 
     def end(self) -> None:
+        """Let go of those who listen and of other simulators; what is on its way to buyers gets a moment to arrive."""
         self.hub.close()
+        self.courier.stop(min(self.settings.grace, STOPPING))  # before others take its deliveries over
         if self.sharing is not None:
             self.sharing.leave()
 

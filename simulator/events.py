@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,6 +16,7 @@ import orjson
 MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
+ENDED = 0.5  # seconds between looks whether the process ends without a signal
 PACE = 0.1  # seconds between two batches: a reader that is woken for each of many events would cost their senders
 KINDS = ("request", "delivery", "finding", "clock", "fault", "reload", "state")
 EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on; as many of them as there is traffic
@@ -280,18 +282,23 @@ def on_end_of_process(action: Callable[[], object]) -> None:
     """Call `action` when SIGTERM or SIGINT arrives, whatever else handles it; only from the main thread.
 
     The server replaces signal handlers when it starts, after the application was made. The descriptor that
-    Python writes signals to is left alone, so that is where to listen.
+    Python writes signals to is left alone, so that is where to listen. The process waits until the action is done.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     receiving, sending = socket.socketpair()
     sending.setblocking(False)
-    signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
+    receiving.settimeout(ENDED)
+    signal.set_wakeup_fd(sending.detach(), warn_on_full_buffer=False)
 
     def wait() -> None:
-        while number := receiving.recv(1):
-            if number[0] in {signal.SIGTERM, signal.SIGINT}:
-                action()
-        sending.close()  # never reached: Python would write signals to whatever took its number
+        is_alive = True
+        while is_alive:
+            is_alive = threading.main_thread().is_alive()  # before the last look, not after it
+            with suppress(TimeoutError):
+                if receiving.recv(1)[0] in {signal.SIGTERM, signal.SIGINT}:
+                    action()
+                    break
+        receiving.detach()  # both ends stay open: more signals may come
 
-    threading.Thread(target=wait, name="end of streams", daemon=True).start()
+    threading.Thread(target=wait, name="end of process", daemon=False).start()

@@ -38,7 +38,7 @@ RETRY = 0.5  # seconds between tries of a worker that finds no database
 NEVER = 24 * 3600 * 1000  # milliseconds
 SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
 _STDERR = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-KILL_AFTER = 1  # seconds behind the relay, which waited for the answers before
+KILL_AFTER = 2  # seconds behind the relay, which waited for the answers before; webhooks on their way have less
 
 
 def serve(settings: Settings, parent_fd: int | None = None) -> None:
@@ -72,8 +72,8 @@ async def _relay(settings: Settings, app: Application, sock: socket.socket, pare
     relay = Relay(sock, gateway.connect, most_connections(), Deadlines())
     relay.start()
     await told_to_stop(parent_fd)
-    app.end()
-    await relay.stop(settings.grace)
+    # The end waits for deliveries, which need the loop.
+    await asyncio.gather(asyncio.to_thread(app.end), relay.stop(settings.grace))
 
 
 def _serve_by_workers(settings: Settings, parent_fd: int | None) -> None:

@@ -8,15 +8,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from simulator.buyers import BuyerCalls, Call, Reply
+from simulator.attempts import attempt_as_json, attempted
+from simulator.buyers import BuyerCalls, Call
 from simulator.contract.model import Contract
 from simulator.fibers import Flag, Turns, worked
 from simulator.lanes import LANES, Lanes, Receiver
-from simulator.store import LEASE, AttemptRecord, DeliveryRecord, DeliveryStatus, Store, StoreError, outbox
+from simulator.store import LEASE, DeliveryRecord, DeliveryStatus, Store, StoreError, outbox
 from simulator.store.connection import Connection
 from simulator.tenants import Tenant, Tenants
 from simulator.threads import Threads
@@ -27,7 +28,7 @@ IDLE = 1.0  # seconds between looks when nothing was announced
 GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
 LONGEST_REST = 0.2  # seconds; whoever wants the tenant for itself waits for it
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
-STOPPING = 0.5  # seconds that what is on its way has at the end
+STOPPING = 1.5  # seconds that what is on its way has at the end, at most
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
 
 
@@ -44,25 +45,6 @@ IN_TURNS = Rests(48, 80)  # what libcurl does for it on the loop is not counted 
 OnDelivery = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
-
-
-def _curve(first: timedelta, longest: timedelta, whole: timedelta) -> tuple[timedelta, ...]:
-    pauses: list[timedelta] = []
-    left = whole
-    while left:
-        pauses.append(min(first * 2 ** len(pauses), longest, left))
-        left -= pauses[-1]
-    return tuple(pauses)
-
-
-PAUSES = _curve(timedelta(seconds=30), timedelta(hours=6), timedelta(days=3))
-"""How long to wait after each failed attempt. /blog/lead-distribution-webhook: exponential, at least three days.
-Ours: the first pause, the longest, and that the last attempt comes when three days are full."""
-
-
-def retry_after(attempts: int) -> timedelta | None:
-    """Return the pause after so many failed attempts; None when that was the last one."""
-    return PAUSES[attempts - 1] if attempts <= len(PAUSES) else None
 
 
 class Courier:
@@ -107,7 +89,7 @@ class Courier:
         if not self._wake.is_set():
             self._wake.set()
 
-    def stop(self, patience: float = STOPPING) -> None:
+    def stop(self, patience: float) -> None:
         """Send nothing more, and give what is on its way `patience` seconds.
 
         What takes longer counts as not sent, so that the next start sends it again.
@@ -236,7 +218,7 @@ class Courier:
             return Counter()
         at = tenant.clock.now()
         replies = self._calls.send([self._call(tenant, delivery, at) for delivery in due])
-        made = [_attempted(delivery, reply, at) for delivery, reply in zip(due, replies, strict=True)]
+        made = [attempted(delivery, reply, at) for delivery, reply in zip(due, replies, strict=True)]
         kept = self._store.transact(
             lambda tx: [
                 (delivery, *attempt)
@@ -246,7 +228,7 @@ class Courier:
         )
         if self._on_delivery is not None:
             for delivery, attempt, becomes, due_at in kept:
-                self._on_delivery(_event(delivery, attempt, becomes, due_at))
+                self._on_delivery(attempt_as_json(delivery, attempt, becomes, due_at))
         return Counter(becomes for _, becomes, _ in made)
 
     def _call(self, tenant: Tenant, delivery: DeliveryRecord, at: datetime) -> Call:
@@ -259,43 +241,3 @@ class Courier:
         url = buyer.webhook.url if buyer and buyer.webhook else delivery.url
         headers = wire.headers(account.readings, secret, delivery.body, delivery.event_id, at)
         return Call(url, delivery.body, {**headers, NOW_HEADER: at.isoformat(), **delivery.headers}, self._timeout)
-
-
-def _attempted(
-    delivery: DeliveryRecord, reply: Reply, at: datetime
-) -> tuple[AttemptRecord, DeliveryStatus, datetime | None]:
-    """Return the attempt, what becomes of the delivery, and when it is tried again."""
-    attempt = AttemptRecord(at, reply.status or None, reply.latency_ms, _error(reply))
-    if 200 <= reply.status <= 299 and not reply.failure:
-        return attempt, DeliveryStatus.DELIVERED, None
-    pause = retry_after(delivery.attempts + 1)
-    if pause is None:
-        return attempt, DeliveryStatus.GIVEN_UP, None
-    return attempt, DeliveryStatus.PENDING, at + pause
-
-
-def _error(reply: Reply) -> str:
-    if reply.failure:
-        return f"{reply.failure}: {reply.detail}"
-    return "" if 200 <= reply.status <= 299 else reply.body[:200].decode("utf-8", "replace")
-
-
-def _event(
-    delivery: DeliveryRecord, attempt: AttemptRecord, becomes: DeliveryStatus, due_at: datetime | None
-) -> dict[str, Any]:
-    """Return one attempt as JSON values."""
-    return {
-        "tenant": delivery.tenant,
-        "platform": delivery.platform,
-        "delivery_id": delivery.id,
-        "event_id": delivery.event_id,
-        "lead_id": delivery.lead_id,
-        "buyer_id": delivery.buyer_id,
-        "attempt": delivery.attempts + 1,
-        "at": attempt.at.isoformat(),
-        "http_status": attempt.http_status,
-        "latency_ms": round(attempt.latency_ms, 3),
-        "error": attempt.error,
-        "status": becomes.value,
-        "retry_at": due_at.isoformat() if due_at else None,
-    }

@@ -7,7 +7,7 @@ import itertools
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from fixtures.leads import fake_leads
-from tests.running import Client, Running, alive, sandbox, wait_until, written
+from simulator.webhooks import STOPPING
+from tests.receivers import Receiver, listening
+from tests.running import PATIENCE, Client, Running, alive, sandbox, wait_until, written
 
 pytestmark = pytest.mark.long
 
@@ -170,3 +172,42 @@ def test_a_body_that_never_comes_does_not_hold_up_the_stop(config: str) -> None:
             sock.sendall(b"POST /api/v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["one process", "workers"])
+def test_a_webhook_that_a_stop_meets_on_its_way_arrives_and_is_not_sent_again(
+    tmp_path: Path, shared: bool, request: pytest.FixtureRequest
+) -> None:
+    database = request.getfixturevalue("postgres_server").database() if shared else str(tmp_path / "sandbox.db")
+    stopping: list[Running] = []
+
+    def stop_first(_headers: Mapping[str, str], _raw: bytes) -> int:
+        running = stopping.pop()
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not takes_connections(running), "the stop has begun")
+        time.sleep(STOPPING / 4)  # nobody else has anything to wait for
+        return 200
+
+    with listening(Receiver(stop_first)) as receiver:
+        options = ["--config", written(tmp_path, told_by_webhook(receiver.url)), "--db", database]
+        with sandbox(*options, *(["--workers", "2"] if shared else [])) as running:
+            stopping.append(running)
+            ingest(running)
+            assert running.process.wait(PATIENCE) == 0
+        with sandbox(*options) as running, contextlib.closing(Client(running.base_url)) as client:
+            [delivery] = client.get("/__sandbox/deliveries")[1]["deliveries"]
+            assert (delivery["status"], delivery["attempts"]) == ("delivered", 1)
+        assert len(receiver.seen) == 1
+
+
+def told_by_webhook(url: str) -> dict[str, object]:
+    supplier = {"id": "supplier_one", "api_key": "key_one", "campaigns": ["told"]}
+    buyers = [{"id": "buyer_one", "price": 10, "webhook": {"url": url, "secret": "0" * 64}}]
+    return {"leaddistro": {"suppliers": [supplier], "campaigns": [{"id": "told", "buyers": buyers}]}}
+
+
+def ingest(running: Running) -> None:
+    [lead] = fake_leads("leaddistro", 1, seed=next(_seeds))
+    ids = {"flo_campaign_id": "told", "flo_supplier_id": "supplier_one"}
+    with contextlib.closing(Client(running.base_url)) as client:
+        assert client.post("/api/v1/ingest", ids | lead, {"x-api-key": "key_one"})[0] == 201

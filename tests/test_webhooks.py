@@ -12,9 +12,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 
 from simulator import timekeeping
+from simulator.attempts import PAUSES, pause_after
 from simulator.buyers import BuyerCalls
 from simulator.clock import Clock
 from simulator.configuration.loading import read
@@ -31,8 +31,9 @@ from simulator.platforms import CONTRACTS
 from simulator.store import DeliveryRecord, DeliveryStatus, Store, outbox
 from simulator.tenants import Tenant, Tenants
 from simulator.timekeeping import Bounds, TooMuchDueError, advance, advance_to
-from simulator.webhooks import PAUSES, Courier, retry_after
+from simulator.webhooks import STOPPING, Courier
 from tests.outboxes import added
+from tests.receivers import Receiver, listening
 
 Loop = asyncio.AbstractEventLoop | None
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -41,67 +42,6 @@ PATIENCE = 60.0  # seconds after which a test gives up; never a measure of anyth
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 DELIVERED, PENDING, GIVEN_UP = DeliveryStatus.DELIVERED, DeliveryStatus.PENDING, DeliveryStatus.GIVEN_UP
 DOCS = Path(__file__).parent.parent / "docs" / "webhooks.md"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One request as a receiver got it."""
-
-    headers: Mapping[str, str]
-    raw: bytes
-    answered: int
-
-    @property
-    def event_id(self) -> str:
-        return self.headers["x-leaddistro-event-id"]
-
-    @property
-    def at(self) -> datetime:
-        return datetime.fromisoformat(self.headers["x-sandbox-now"])
-
-
-@dataclass
-class Receiver:
-    """A buyer's webhook of our own. `answer` decides the status from headers and raw bytes."""
-
-    answer: Callable[[Mapping[str, str], bytes], int] = lambda _headers, _raw: 200
-    seen: list[Seen] = field(default_factory=list)
-    url: str = ""
-
-    def events(self) -> list[str]:
-        return [each.event_id for each in self.seen]
-
-
-@contextlib.contextmanager
-def listening(receiver: Receiver) -> Iterator[Receiver]:
-    class Answering(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status = receiver.answer(headers, raw)
-            receiver.seen.append(Seen(headers, raw, status))
-            with contextlib.suppress(OSError):  # whoever asked may have given up
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 128  # the 5 of the library make the 6th of a batch wait for seconds
-        daemon_threads = True
-
-    server = Server(("127.0.0.1", 0), Answering)
-    receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @dataclass
@@ -178,7 +118,7 @@ def world(
         try:
             yield World(store, tenants, tenant, courier, events)
         finally:
-            courier.stop()
+            courier.stop(STOPPING)
 
 
 @pytest.fixture(params=["on threads", "in turns"])
@@ -220,8 +160,8 @@ def test_the_pauses_double_from_30_seconds_up_to_6_hours_and_fill_three_days() -
     assert set(PAUSES[10:-1]) == {6 * HOUR}
     assert timedelta(0) < PAUSES[-1] <= 6 * HOUR
     assert sum(PAUSES, timedelta(0)) == 3 * DAY
-    assert retry_after(len(PAUSES)) == PAUSES[-1]
-    assert retry_after(len(PAUSES) + 1) is None
+    assert pause_after(len(PAUSES)) == PAUSES[-1]
+    assert pause_after(len(PAUSES) + 1) is None
 
 
 def test_the_documented_curve_is_the_one_in_force() -> None:
