@@ -6,17 +6,18 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from simulator.attempts import attempt_as_json, attempted
 from simulator.buyers import BuyerCalls, Call
 from simulator.contract.model import Contract
 from simulator.fibers import Flag, Turns, worked
 from simulator.lanes import LANES, Lanes, Receiver
+from simulator.pacing import Pace
 from simulator.store import LEASE, DeliveryRecord, DeliveryStatus, Store, StoreError, outbox
 from simulator.store.connection import Connection
 from simulator.tenants import Tenant, Tenants
@@ -25,22 +26,14 @@ from simulator.threads import Threads
 TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
-GATHERING = 0.01  # seconds that what was announced waits for company: a delivery alone costs four times as much
-LONGEST_REST = 0.2  # seconds; whoever wants the tenant for itself waits for it
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 STOPPING = 1.5  # seconds that what is on its way has at the end, at most
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
 
 
-class Rests(NamedTuple):
-    """How many times as long as it worked the courier rests while calls are answered: they come first."""
-
-    after_sending: int
-    after_looking: int  # which delivers nothing
-
-
-ON_THREADS = Rests(8, 40)
-IN_TURNS = Rests(48, 80)  # what libcurl does for it on the loop is not counted as its work
+# How many times as long as it worked the courier rests while calls are answered: they come first.
+ON_THREADS = 8
+IN_TURNS = 32  # what libcurl does for it on the loop is not counted as its work
 
 OnDelivery = Callable[[dict[str, Any]], None]
 
@@ -74,9 +67,9 @@ class Courier:
         self._lanes = Lanes()
         self._doubtful: set[str] = set()
         self._crew = Threads(1 + LANES, "webhooks") if loop is None else Turns(loop)
-        self._rests = ON_THREADS if loop is None else IN_TURNS
         self._wake = Flag()
         self._stopped = Flag()
+        self._pace = Pace(ON_THREADS if loop is None else IN_TURNS, self._is_busy, self._stopped.wait)
         self._nobody_looks = Flag()
         self._nobody_looks.set()
 
@@ -159,9 +152,9 @@ class Courier:
                     self._crew.do(partial(self._serve, tenant, receiver))
         except StoreError:
             log.exception("the outbox could not be read; trying again")
-        looked = worked() - began
+        self._pace.worked(worked() - began)
         if self._wake.wait(IDLE):
-            self._stopped.wait(max(GATHERING, self._rest(self._rests.after_looking * looked, self._tenants)))
+            self._pace.give_way()  # what was announced waits for company: a delivery alone costs four times as much
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
@@ -193,8 +186,7 @@ class Courier:
             began = worked()
             # Read again: since it was looked at, somebody else may have been the sole sender.
             sent = bool(self._send(tenant, self._taken(tenant, receiver)))
-            # With the lane, or the next batch would not wait.
-            self._stopped.wait(self._rest(self._rests.after_sending * (worked() - began), (tenant,)))
+            self._pace.worked(worked() - began)
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
@@ -205,13 +197,8 @@ class Courier:
             if sent:
                 self._wake.set()  # now: who looks while the lane is taken passes it over
 
-    def _rest(self, seconds: float, tenants: Iterable[Tenant]) -> float:
-        """Return how many of so many seconds to leave the interpreter to calls: all, at most, if some are under way.
-
-        What is to be sent is stored and can wait; they cannot.
-        """
-        is_busy = any(tenant.presence.is_busy for tenant in tenants)
-        return min(seconds, LONGEST_REST) if is_busy else 0.0
+    def _is_busy(self) -> bool:
+        return any(tenant.presence.is_busy for tenant in self._tenants)
 
     def _send(self, tenant: Tenant, due: Sequence[DeliveryRecord]) -> Counter[DeliveryStatus]:
         if not due:
