@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 from gevent.queue import Empty, SimpleQueue
+from locust import runners
 from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
 
 from loadtests.clocks import ClockJumpError, OtherClock, Reading, on_our_clock
@@ -30,7 +31,8 @@ _CHUNK = 2000  # records in a message
 _ASKED = 5  # times that a worker is asked for its clock before the start
 _ASK_EVERY = 2.0  # seconds between two questions while the run goes on
 _GLANCE = 0.5  # seconds between two looks at who is still there
-_GONE_AFTER = 1.0  # seconds that Locust must call a worker missing, which it does after some seconds of silence
+_SILENCE = 20  # seconds without a heartbeat after which Locust calls a worker missing; its own 3 pass in a busy start
+_GONE_AFTER = 1.0  # seconds that it must call it so
 
 
 class LostRunError(Exception):
@@ -109,6 +111,7 @@ class Master:
         self._neighbours: set[str] = set()  # workers whose clock is ours
         self._logs: list[tuple[str, dict[str, Any]]] = []
         self._cpu = 0.0
+        runners.HEARTBEAT_LIVENESS = _SILENCE  # before any worker is known
         for name in ("ready", "clock", "log", "done"):
             runner.register_message(f"leads-{name}", self._listener(name))
 
