@@ -53,7 +53,7 @@ from simulator.web import (
 from simulator.web import tenancy as tenancy_routes
 from simulator.web.plain import Application
 from simulator.web.routes import Route
-from simulator.webhooks import STOPPING, Courier
+from simulator.webhooks import Courier
 from simulator.welcome import Introduce, Welcome
 
 
@@ -63,12 +63,11 @@ def create(
     """Open the store, load the sandbox, introduce its mock buyers, start the courier; return the application.
 
     The courier takes turns on the `loop` with calls, if there is one. `sandbox` is what the sandbox file says, where it
-    was read before. The application's `end` is to be called when the process is about to stop. Raises
-    ConfigurationError, StoreError or CannotStartError.
+    was read before. Raises ConfigurationError, StoreError or CannotStartError.
     """
     works = Works(settings, loop)
     works.take_in_tenants(sandbox or sandboxes.load(settings.config))
-    app = Application("leadsandbox", works.end)
+    app = Application("leadsandbox", works.hub.close, works.end)
     app.url_rule_class = Route
     _add_routes(app, works)
     works.start()
@@ -125,9 +124,8 @@ class Works:
         Introductions(self.tenancy).start()
 
     def end(self) -> None:
-        """Let go of those who listen and of other simulators; what is on its way to buyers gets a moment to arrive."""
-        self.hub.close()
-        self.courier.stop(min(self.settings.grace, STOPPING))  # before others take its deliveries over
+        """Send the last webhooks, then let nobody wait for this simulator any more."""
+        self.courier.stop(self.settings.farewell)  # before others take over what it has taken
         if self.sharing is not None:
             self.sharing.leave()
 

@@ -278,11 +278,12 @@ def encoded(kind: str, document: Mapping[str, Any]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), orjson.dumps(document, default=str))
 
 
-def on_end_of_process(action: Callable[[], object]) -> None:
-    """Call `action` when SIGTERM or SIGINT arrives, whatever else handles it; only from the main thread.
+def on_end_of_process(first: Callable[[], object], patience: float, then: Callable[[], object]) -> None:
+    """Call `first` when SIGTERM or SIGINT arrives, whatever else handles it; only from the main thread.
 
-    The server replaces signal handlers when it starts, after the application was made. The descriptor that
-    Python writes signals to is left alone, so that is where to listen. The process waits until the action is done.
+    `then` is called when the main thread has ended, or in `patience` seconds, and the process waits for it. The server
+    replaces signal handlers when it starts, after the application was made. The descriptor that Python writes
+    signals to is left alone, so that is where to listen.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -297,7 +298,9 @@ def on_end_of_process(action: Callable[[], object]) -> None:
             is_alive = threading.main_thread().is_alive()  # before the last look, not after it
             with suppress(TimeoutError):
                 if receiving.recv(1)[0] in {signal.SIGTERM, signal.SIGINT}:
-                    action()
+                    first()
+                    threading.main_thread().join(max(0.0, patience))
+                    then()
                     break
         receiving.detach()  # both ends stay open: more signals may come
 

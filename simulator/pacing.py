@@ -31,7 +31,7 @@ class Pace:
         self._lock = threading.Lock()
         self._worked = 0.0
 
-    def worked(self, seconds: float) -> None:
+    def spent(self, seconds: float) -> None:
         """Say how long some of the work took, also during a rest: it becomes longer."""
         with self._lock:
             self._worked += seconds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Presence:
@@ -11,6 +13,7 @@ class Presence:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
+        self._elsewhere = 0
         self._closed = False
 
     @property
@@ -19,8 +22,8 @@ class Presence:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is under way."""
-        return self._inside > 0
+        """Whether a request is being worked at: one that waits for a buyer's answer is not."""
+        return self._inside > self._elsewhere
 
     def enter(self) -> None:
         with self._lock:
@@ -31,6 +34,17 @@ class Presence:
         with self._lock:
             self._inside -= 1
             return self._closed and self._inside == 0
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Say that the request only waits for somebody else's answer."""
+        with self._lock:
+            self._elsewhere += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._elsewhere -= 1
 
     def close(self) -> None:
         """Say that the tenant is no more. Whoever is inside may finish."""

@@ -38,7 +38,7 @@ RETRY = 0.5  # seconds between tries of a worker that finds no database
 NEVER = 24 * 3600 * 1000  # milliseconds
 SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
 _STDERR = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-KILL_AFTER = 2  # seconds behind the relay, which waited for the answers before; webhooks on their way have less
+LEAVING = 0.3  # seconds in which a worker tells the others that it ends
 
 
 def serve(settings: Settings, parent_fd: int | None = None) -> None:
@@ -72,8 +72,9 @@ async def _relay(settings: Settings, app: Application, sock: socket.socket, pare
     relay = Relay(sock, gateway.connect, most_connections(), Deadlines())
     relay.start()
     await told_to_stop(parent_fd)
-    # The end waits for deliveries, which need the loop.
-    await asyncio.gather(asyncio.to_thread(app.end), relay.stop(settings.grace))
+    app.let_go()
+    await relay.stop(settings.grace)
+    await asyncio.to_thread(app.end)  # it waits for webhooks, which need the loop
 
 
 def _serve_by_workers(settings: Settings, parent_fd: int | None) -> None:
@@ -118,7 +119,7 @@ def _server(settings: Settings, *, told: bool) -> Any:
         log_level=LogLevels.error,
         log_dictconfig={"handlers": dict.fromkeys(("console", "access"), _STDERR)},  # stdout is for documents
         websockets=False,
-        workers_kill_timeout=KILL_AFTER if settings.wire else max(int(settings.grace), 1),
+        workers_kill_timeout=settings.worker_ends,
         # The relay has deadlines of its own, and would lose the request that it sends while the server hangs up.
         http1_settings=HTTP1Settings(header_read_timeout=NEVER if settings.wire else SILENCE),
     )
@@ -144,7 +145,7 @@ def _load(settings: Settings, starts: Any) -> Any:
         app = _created(settings, patient=again)
         _forget_environment()
         _settle()
-        on_end_of_process(app.end)
+        on_end_of_process(app.let_go, settings.worker_ends - settings.farewell - LEAVING, app.end)
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
         print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from dataclasses import asdict, field
 from pathlib import Path
@@ -92,6 +93,17 @@ class Settings:
     def grace(self) -> float:
         """Seconds of the stop timeout in which answers may still leave; the rest is for the programs' own ends."""
         return max(self.stop_timeout - 2.0, self.stop_timeout / 2)
+
+    @property
+    def farewell(self) -> float:
+        """Seconds of that rest in which webhooks may still leave and arrive."""
+        return 0.6 * (self.stop_timeout - self.grace)
+
+    @property
+    def worker_ends(self) -> int:
+        """Seconds after which a worker that was told to stop is killed. Behind a relay nothing is left to answer."""
+        rest = self.stop_timeout - self.grace
+        return max(1, math.ceil(rest) if self.wire else int(self.stop_timeout - rest / 4))
 
     @property
     def base_url(self) -> str:

@@ -27,7 +27,6 @@ TIMEOUT = 5.0  # seconds that a receiver has
 BATCH = 32  # deliveries sent side by side to one receiver
 IDLE = 1.0  # seconds between looks when nothing was announced
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
-STOPPING = 1.5  # seconds that what is on its way has at the end, at most
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
 
 
@@ -68,6 +67,7 @@ class Courier:
         self._doubtful: set[str] = set()
         self._crew = Threads(1 + LANES, "webhooks") if loop is None else Turns(loop)
         self._wake = Flag()
+        self._is_ending = False
         self._stopped = Flag()
         self._pace = Pace(ON_THREADS if loop is None else IN_TURNS, self._is_busy, self._stopped.wait)
         self._nobody_looks = Flag()
@@ -83,14 +83,16 @@ class Courier:
             self._wake.set()
 
     def stop(self, patience: float) -> None:
-        """Send nothing more, and give what is on its way `patience` seconds.
+        """Send what is due, for half of `patience` seconds at most; what is on its way then has the other half.
 
-        What takes longer counts as not sent, so that the next start sends it again.
+        What takes longer counts as not sent, so that the next start sends it again. Clocks that are being moved go on.
         """
         ends = time.monotonic() + patience
+        self._is_ending = True
+        self._wake.set()
+        self._nobody_looks.wait(patience / 2)
         self._stopped.set()
         self._wake.set()
-        self._nobody_looks.wait(patience)
         self._lanes.idle(max(0.0, ends - time.monotonic()))
 
     @contextmanager
@@ -136,13 +138,14 @@ class Courier:
 
     def _run(self) -> None:
         try:
-            while not self._stopped.is_set():
-                self._look()
+            while not self._stopped.is_set() and (self._look() or not self._is_ending):
+                if self._wake.wait(IDLE):
+                    self._pace.give_way()  # what was announced waits for company: alone it costs four times as much
         finally:
             self._nobody_looks.set()
 
-    def _look(self) -> None:
-        """See who has something to receive, and wait until it is worth while to look again."""
+    def _look(self) -> bool:
+        """See who has something to receive, and have it sent. Returns whether anything is on its way."""
         self._wake.clear()
         began = worked()
         try:
@@ -152,9 +155,8 @@ class Courier:
                     self._crew.do(partial(self._serve, tenant, receiver))
         except StoreError:
             log.exception("the outbox could not be read; trying again")
-        self._pace.worked(worked() - began)
-        if self._wake.wait(IDLE):
-            self._pace.give_way()  # what was announced waits for company: a delivery alone costs four times as much
+        self._pace.spent(worked() - began)
+        return self._lanes.count > 0
 
     def _let_go(self) -> None:
         """Give back what was taken of tenants where something could not be recorded: it is to be sent again."""
@@ -182,19 +184,19 @@ class Courier:
 
     def _serve(self, tenant: Tenant, receiver: Receiver) -> None:
         sent = False
+        began = worked()
         try:
-            began = worked()
             # Read again: since it was looked at, somebody else may have been the sole sender.
             sent = bool(self._send(tenant, self._taken(tenant, receiver)))
-            self._pace.worked(worked() - began)
         except StoreError:
             # Nobody is woken: what can't be recorded must not be sent over and over.
             self._doubtful.add(tenant.id)
             if not self._stopped.is_set():
                 log.exception("deliveries could not be read or recorded; trying again")
         finally:
+            self._pace.spent(worked() - began)
             self._lanes.end(tenant.id, receiver)
-            if sent:
+            if sent or (self._is_ending and tenant.id not in self._doubtful):
                 self._wake.set()  # now: who looks while the lane is taken passes it over
 
     def _is_busy(self) -> bool:

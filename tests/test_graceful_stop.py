@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from fixtures.leads import fake_leads
-from simulator.webhooks import STOPPING
 from tests.receivers import Receiver, listening
 from tests.running import PATIENCE, Client, Running, alive, sandbox, wait_until, written
 
@@ -182,10 +181,11 @@ def test_a_webhook_that_a_stop_meets_on_its_way_arrives_and_is_not_sent_again(
     stopping: list[Running] = []
 
     def stop_first(_headers: Mapping[str, str], _raw: bytes) -> int:
-        running = stopping.pop()
-        running.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not takes_connections(running), "the stop has begun")
-        time.sleep(STOPPING / 4)  # nobody else has anything to wait for
+        if stopping:
+            running = stopping.pop()
+            running.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not takes_connections(running), "the stop has begun")
+            time.sleep(0.3)  # nobody else has anything to wait for
         return 200
 
     with listening(Receiver(stop_first)) as receiver:
@@ -198,6 +198,23 @@ def test_a_webhook_that_a_stop_meets_on_its_way_arrives_and_is_not_sent_again(
             [delivery] = client.get("/__sandbox/deliveries")[1]["deliveries"]
             assert (delivery["status"], delivery["attempts"]) == ("delivered", 1)
         assert len(receiver.seen) == 1
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["alone", "while a call waits for its buyer"])
+def test_what_was_sold_before_a_stop_is_told_before_the_end(tmp_path: Path, desk: Desk, held: bool) -> None:
+    """A store in memory has no next start that could."""
+    silent = campaign("silent", buyer("silent_buyer", ENDLESS, persona="silent"))
+    with listening(Receiver()) as receiver:
+        config = written(tmp_path, {"pingtree": {"campaigns": [silent]}, **told_by_webhook(receiver.url)})
+        with up(config, "--stop-timeout", "10") as running:
+            if held:
+                desk.asked(running, "silent")
+                wait_until(lambda: waiting_at(running, "silent_buyer") == 1, "it waits for the buyer")
+            for _ in range(5):
+                ingest(running)
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(PATIENCE) == 0
+        assert len(receiver.seen) == 5
 
 
 def told_by_webhook(url: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ class World:
     def wait(self, seconds: float) -> bool:
         self.steps += 1
         self.now += seconds
-        self.pace.worked(self.works.get(self.steps, 0.0))
+        self.pace.spent(self.works.get(self.steps, 0.0))
         return self.now >= self.over_at
 
     def rest(self) -> float:
@@ -33,21 +33,21 @@ class World:
 
 def test_it_rests_so_many_times_as_long_as_it_worked_while_calls_are_under_way() -> None:
     world = World(times=10)
-    world.pace.worked(0.01)
-    world.pace.worked(0.02)
+    world.pace.spent(0.01)
+    world.pace.spent(0.02)
     assert world.rest() == pytest.approx(0.3, abs=STEP)
 
 
 def test_it_owes_nothing_after_a_rest() -> None:
     world = World()
-    world.pace.worked(0.03)
+    world.pace.spent(0.03)
     world.rest()
     assert world.rest() == pytest.approx(STEP)
 
 
 def test_it_goes_on_as_soon_as_no_call_is_under_way() -> None:
     world = World(busy_until=0.1)
-    world.pace.worked(0.03)
+    world.pace.spent(0.03)
     assert world.rest() == pytest.approx(0.1, abs=2 * STEP)
     world.busy_until = 1000.0
     assert world.rest() == pytest.approx(STEP), "what was not paid is forgiven"
@@ -55,24 +55,24 @@ def test_it_goes_on_as_soon_as_no_call_is_under_way() -> None:
 
 def test_what_others_do_during_the_rest_makes_it_longer() -> None:
     world = World(times=10)
-    world.pace.worked(0.01)
+    world.pace.spent(0.01)
     world.works[5] = 0.02
     assert world.rest() == pytest.approx(0.3, abs=STEP)
 
 
 def test_no_rest_is_longer_than_the_longest() -> None:
     world = World()
-    world.pace.worked(60.0)
+    world.pace.spent(60.0)
     assert world.rest() == pytest.approx(LONGEST, abs=2 * STEP)
 
 
 def test_without_calls_it_waits_for_company_all_the_same() -> None:
     world = World(busy_until=0.0)
-    world.pace.worked(0.03)
+    world.pace.spent(0.03)
     assert world.rest() == pytest.approx(STEP)
 
 
 def test_the_end_cuts_a_rest_short() -> None:
     world = World(over_at=0.05)
-    world.pace.worked(0.03)
+    world.pace.spent(0.03)
     assert world.rest() == pytest.approx(0.05, abs=STEP)

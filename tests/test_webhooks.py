@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from simulator import timekeeping
+from simulator import pacing, timekeeping, webhooks
 from simulator.attempts import PAUSES, pause_after
 from simulator.buyers import BuyerCalls
 from simulator.clock import Clock
@@ -31,13 +31,15 @@ from simulator.platforms import CONTRACTS
 from simulator.store import DeliveryRecord, DeliveryStatus, Store, outbox
 from simulator.tenants import Tenant, Tenants
 from simulator.timekeeping import Bounds, TooMuchDueError, advance, advance_to
-from simulator.webhooks import STOPPING, Courier
+from simulator.webhooks import Courier
 from tests.outboxes import added
 from tests.receivers import Receiver, listening
 
 Loop = asyncio.AbstractEventLoop | None
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+SETTLED = 0.2  # seconds in which what should not happen would have happened
+FAREWELL = 1.0  # seconds that a test which is over gives what is on its way
 PATIENCE = 60.0  # seconds after which a test gives up; never a measure of anything
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 DELIVERED, PENDING, GIVEN_UP = DeliveryStatus.DELIVERED, DeliveryStatus.PENDING, DeliveryStatus.GIVEN_UP
@@ -118,7 +120,7 @@ def world(
         try:
             yield World(store, tenants, tenant, courier, events)
         finally:
-            courier.stop(STOPPING)
+            courier.stop(FAREWELL)
 
 
 @pytest.fixture(params=["on threads", "in turns"])
@@ -450,6 +452,27 @@ def test_stopping_lets_what_is_on_its_way_arrive(loop: Loop) -> None:
         eventually(lambda: here.courier._lanes.count or here.events, "it is on its way")
         here.courier.stop(patience=PATIENCE)
         assert here.delivery(number).status is DELIVERED
+
+
+def test_webhooks_give_way_to_calls_that_are_worked_at_and_not_to_calls_that_wait_for_a_buyer(
+    receiver: Receiver, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("IN_TURNS", "ON_THREADS"):
+        monkeypatch.setattr(webhooks, name, 10**9)
+    monkeypatch.setattr(pacing, "LONGEST", 10 * PATIENCE)
+    with world(receiver.url, loop=loop) as here:
+        presence = here.tenant.presence
+        presence.enter()
+        here.deliver("first")
+        here.courier.start()
+        eventually(lambda: here.events, "nothing was owed for the first one")
+        time.sleep(SETTLED)
+        here.deliver("second")
+        time.sleep(SETTLED)
+        assert len(receiver.seen) == 1, "it rests for the first one"
+        with presence.elsewhere():
+            eventually(lambda: len(receiver.seen) == 2, "the second is sent while the call waits")
+        presence.leave()
 
 
 def test_while_somebody_is_the_sole_sender_the_background_begins_nothing(receiver: Receiver, loop: Loop) -> None:

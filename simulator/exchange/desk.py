@@ -30,11 +30,15 @@ class BuyerDesk:
     def __init__(self, calls: BuyerCalls) -> None:
         self._calls = calls
 
+    def _replies(self, call: Call, asked: Sequence[BuyerCall]) -> Sequence[Reply]:
+        with call.tenant.presence.elsewhere():
+            return self._calls.send(asked)
+
     def auction(self, call: Call, buyers: Sequence[Buyer], passed_over: tuple[Asked, ...]) -> Auction:
         """Ask every buyer at once. It takes as long as the slowest answer, or its timeout."""
         wire = _wire(call)
         asking = [buyer for buyer in buyers if _is_asked(buyer)]
-        replies = self._calls.send([_ping(wire, call, buyer) for buyer in asking])
+        replies = self._replies(call, [_ping(wire, call, buyer) for buyer in asking])
         heard = [(buyer, reply, _bid(wire, buyer, reply)) for buyer, reply in zip(asking, replies, strict=True)]
         fixed = [Bid(buyer.id, buyer.price, tcpa=buyer.tcpa) for buyer in buyers if not _is_asked(buyer)]
         bids = [bid for _, _, bid in heard if isinstance(bid, Bid)] + fixed
@@ -52,7 +56,7 @@ class BuyerDesk:
         endpoint = buyer.endpoint
         assert endpoint is not None  # only buyers with an endpoint bid
         fields = wire.post_request(buyer, call.lead, bid.ping_id)
-        [reply] = self._calls.send([_call(call, buyer, endpoint.post_url, fields, endpoint.post_timeout, "POST")])
+        [reply] = self._replies(call, [_call(call, buyer, endpoint.post_url, fields, endpoint.post_timeout, "POST")])
         if reply.failure:
             return (
                 False,

@@ -40,10 +40,8 @@ _SERVER = {
     "options": "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
 
-# Who reads everything is in no hurry for the first row, and looks nothing up one by one: without fresh statistics,
-# or for a cursor's first tenth, the planner would join tables of any size in loops.
 _SERVER_READ_WHOLE = _SERVER | {
-    "options": "-c statement_timeout=5min -c lock_timeout=10s -c cursor_tuple_fraction=1 -c enable_nestloop=off",
+    "options": "-c statement_timeout=5min -c lock_timeout=10s -c idle_in_transaction_session_timeout=5min",
 }
 
 
@@ -101,6 +99,10 @@ class Database:
         url = _url(target)
         where = place(url)
         with _explained(where, "read"), _read_only(url).connect() as root:
+            if root.dialect.name == "postgresql":
+                # Who reads everything looks nothing up one by one: without statistics, or for a cursor's first tenth,
+                # the planner would join tables of any size in loops.
+                root.exec_driver_sql("SET LOCAL enable_nestloop = off")
             schema.current(root, where)
             yield root
 

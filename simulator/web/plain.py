@@ -22,11 +22,13 @@ LONGEST_PLACE = 256  # characters of a path and a host
 class Application(Flask):
     """Flask, with a shorter way to views that need neither its contexts nor its hooks.
 
-    `end` is what is to be done when the process is about to stop.
+    When the process is told to stop, it is to `let_go` of those who listen, and to `end` when the calls were answered.
+    `end` takes as long as webhooks may need: not on the loop's thread.
     """
 
-    def __init__(self, name: str, end: Callable[[], object]) -> None:
+    def __init__(self, name: str, let_go: Callable[[], object], end: Callable[[], object]) -> None:
         super().__init__(name, static_folder=None)
+        self.let_go = let_go
         self.end = end
         self._places: dict[tuple[str, str], tuple[PlainView, Mapping[str, str]]] = {}
 
