@@ -100,9 +100,10 @@ class Database:
         where = place(url)
         with _explained(where, "read"), _read_only(url).connect() as root:
             if root.dialect.name == "postgresql":
-                # Who reads everything looks nothing up one by one: without statistics, or for a cursor's first tenth,
-                # the planner would join tables of any size in loops.
+                # Who reads everything joins by hashes of whole keys. Without statistics, or for a cursor's first rows,
+                # the planner would loop over tables of any size, or merge them by their tenant alone.
                 root.exec_driver_sql("SET LOCAL enable_nestloop = off")
+                root.exec_driver_sql("SET LOCAL enable_mergejoin = off")
             schema.current(root, where)
             yield root
 
