@@ -200,16 +200,14 @@ def test_a_webhook_that_a_stop_meets_on_its_way_arrives_and_is_not_sent_again(
         assert len(receiver.seen) == 1
 
 
-@pytest.mark.parametrize("held", [False, True], ids=["alone", "while a call waits for its buyer"])
-def test_what_was_sold_before_a_stop_is_told_before_the_end(tmp_path: Path, desk: Desk, held: bool) -> None:
+def test_what_was_sold_before_a_stop_is_told_while_other_calls_are_answered(tmp_path: Path, desk: Desk) -> None:
     """A store in memory has no next start that could."""
     silent = campaign("silent", buyer("silent_buyer", ENDLESS, persona="silent"))
     with listening(Receiver()) as receiver:
         config = written(tmp_path, {"pingtree": {"campaigns": [silent]}, **told_by_webhook(receiver.url)})
         with up(config, "--stop-timeout", "10") as running:
-            if held:
-                desk.asked(running, "silent")
-                wait_until(lambda: waiting_at(running, "silent_buyer") == 1, "it waits for the buyer")
+            desk.asked(running, "silent")
+            wait_until(lambda: waiting_at(running, "silent_buyer") == 1, "it waits for the buyer")
             for _ in range(5):
                 ingest(running)
             running.process.send_signal(signal.SIGTERM)

@@ -454,6 +454,14 @@ def test_stopping_lets_what_is_on_its_way_arrive(loop: Loop) -> None:
         assert here.delivery(number).status is DELIVERED
 
 
+def test_stopping_sends_what_is_due_first(receiver: Receiver, loop: Loop) -> None:
+    with world(receiver.url, loop=loop) as here:
+        numbers = [here.deliver(f"lead_{n}") for n in range(100)]  # several batches
+        here.courier.start()
+        here.courier.stop(patience=2 * PATIENCE)
+        assert {here.delivery(number).status for number in numbers} == {DELIVERED}
+
+
 def test_webhooks_give_way_to_calls_that_are_worked_at_and_not_to_calls_that_wait_for_a_buyer(
     receiver: Receiver, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
