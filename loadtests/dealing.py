@@ -84,10 +84,10 @@ class Worker:
         self._desks.set(self._desk)
         self._say("ready", {})
 
-    def _clock(self, environment: Any, msg: Any) -> None:  # noqa: ARG002
+    def _clock(self, environment: Any, msg: Any) -> None:  # noqa: ARG002  as above
         self._say("clock", {"asked": msg.data["asked"], "there": time.monotonic_ns(), "machine": this_machine()})
 
-    def _go(self, environment: Any, msg: Any) -> None:  # noqa: ARG002
+    def _go(self, environment: Any, msg: Any) -> None:  # noqa: ARG002  as above
         if self._desk is None:
             return
         start = msg.data["start"]

@@ -73,7 +73,7 @@ class Sender(User):
         )
 
 
-@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's has no types
 def _options(parser: Any) -> None:
     parser.add_argument("--plan", default="", help="The plan of the run, a JSON file.", include_in_web_ui=False)
     parser.add_argument("--out", default="", help="Folder for the log of the run.", include_in_web_ui=False)
@@ -85,14 +85,14 @@ def _options(parser: Any) -> None:
     )
 
 
-@events.init.add_listener  # type: ignore[untyped-decorator]
+@events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's has no types
 def _arrange(environment: Environment, runner: Any, **_: Any) -> None:
     if isinstance(runner, WorkerRunner):
         Worker(runner, desks)
     elif environment.parsed_options and environment.parsed_options.plan:
         master = Master(runner) if isinstance(runner, MasterRunner) else None
         conductor = Conductor(environment, runner, master)
-        environment.events.spawning_complete.add_listener(conductor.begin)  # type: ignore[no-untyped-call]
+        environment.events.spawning_complete.add_listener(conductor.begin)  # type: ignore[no-untyped-call]  # as above
 
 
 def _end_with_stdin() -> None:

@@ -139,7 +139,7 @@ class Follower:
         )
 
     def _next(self, ticket: Ticket, **changes: int | str) -> Ticket:
-        return replace(ticket, number=ticket.number + self._planned, **changes)  # type: ignore[arg-type]
+        return replace(ticket, number=ticket.number + self._planned, **changes)  # type: ignore[arg-type]  # fields by name
 
 
 class Queue:

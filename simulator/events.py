@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,7 +13,6 @@ import orjson
 MOST_SUBSCRIBERS = 8  # each holds one of the server's threads
 QUEUE = 1000  # events that a slow reader may be behind
 HEARTBEAT = 2.0  # seconds; a client that went away is noticed when something is written
-ENDED = 0.5  # seconds between looks whether the process ends without a signal
 PACE = 0.1  # seconds between two batches: a reader that is woken for each of many events would cost their senders
 KINDS = ("request", "delivery", "finding", "clock", "fault", "reload", "state")
 EVIDENCE = frozenset({"request", "delivery"})  # what duties are graded on; as many of them as there is traffic
@@ -276,32 +272,3 @@ def _nobody(_tenant: str) -> None:
 def encoded(kind: str, document: Mapping[str, Any]) -> bytes:
     """Return one server-sent event. JSON has no line breaks of its own."""
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), orjson.dumps(document, default=str))
-
-
-def on_end_of_process(first: Callable[[], object], patience: float, then: Callable[[], object]) -> None:
-    """Call `first` when SIGTERM or SIGINT arrives, whatever else handles it; only from the main thread.
-
-    `then` is called when the main thread has ended, or in `patience` seconds, and the process waits for it. The server
-    replaces signal handlers when it starts, after the application was made. The descriptor that Python writes
-    signals to is left alone, so that is where to listen.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    receiving, sending = socket.socketpair()
-    sending.setblocking(False)
-    receiving.settimeout(ENDED)
-    signal.set_wakeup_fd(sending.detach(), warn_on_full_buffer=False)
-
-    def wait() -> None:
-        is_alive = True
-        while is_alive:
-            is_alive = threading.main_thread().is_alive()  # before the last look, not after it
-            with suppress(TimeoutError):
-                if receiving.recv(1)[0] in {signal.SIGTERM, signal.SIGINT}:
-                    first()
-                    threading.main_thread().join(max(0.0, patience))
-                    then()
-                    break
-        receiving.detach()  # both ends stay open: more signals may come
-
-    threading.Thread(target=wait, name="end of process", daemon=False).start()

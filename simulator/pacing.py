@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 STEP = 0.01  # seconds between looks whether calls are still under way
-LONGEST = 1.0  # seconds
+LONGEST = 1.0  # seconds of a rest, however long the work took
 
 
 class Pace:

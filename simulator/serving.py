@@ -1,4 +1,4 @@
-"""Serves one simulator with granian, from checked settings to an orderly end. What is served is `app.py`'s."""
+"""Serves one simulator, in turns or with granian, from checked settings to an orderly end. `app.py` says what."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,6 @@ from simulator import posting
 from simulator.addresses import CannotStartError, listening
 from simulator.app import create
 from simulator.configuration.sandboxes import Loaded
-from simulator.events import on_end_of_process
 from simulator.folders import PrivateFolder
 from simulator.gateway import Gateway
 from simulator.settings import Settings
@@ -39,6 +39,7 @@ NEVER = 24 * 3600 * 1000  # milliseconds
 SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
 _STDERR = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
 LEAVING = 0.3  # seconds in which a worker tells the others that it ends
+LOOK = 0.5  # seconds between looks whether a worker ends without a signal
 
 
 def serve(settings: Settings, parent_fd: int | None = None) -> None:
@@ -100,9 +101,9 @@ def _serve_by_workers(settings: Settings, parent_fd: int | None) -> None:
 def _server(settings: Settings, *, told: bool) -> Any:
     """Return the server, which says on stderr what goes wrong in it if that is to be `told`."""
     from granian import Granian  # noqa: PLC0415  a heavy import that `--help` should not wait for
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
-    from granian.http import HTTP1Settings  # noqa: PLC0415
-    from granian.log import LogLevels  # noqa: PLC0415
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415  as above
+    from granian.http import HTTP1Settings  # noqa: PLC0415  as above
+    from granian.log import LogLevels  # noqa: PLC0415  as above
 
     server = Granian(
         "leadsandbox",
@@ -140,19 +141,48 @@ def _load(settings: Settings, starts: Any) -> Any:
         starts.value += 1
         again = starts.value > settings.workers
     if again:
-        print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201
+        print("leadsandbox: a worker ended and was started again", file=sys.stderr, flush=True)  # noqa: T201  stderr is for people
     try:
         app = _created(settings, patient=again)
         _forget_environment()
         _settle()
-        on_end_of_process(app.let_go, settings.worker_ends - settings.farewell - LEAVING, app.end)
+        _on_end_of_process(app.let_go, settings.worker_ends - settings.farewell - LEAVING, app.end)
     except Exception as error:  # noqa: BLE001  granian would word whatever it is as a traceback
         # In the worker: say it once, and end the whole server instead of being started again and again.
-        print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"leadsandbox: {error}", file=sys.stderr, flush=True)  # noqa: T201  as above
         os.kill(os.getppid(), signal.SIGTERM)
         os._exit(3)
     else:
         return app
+
+
+def _on_end_of_process(first: Callable[[], object], patience: float, then: Callable[[], object]) -> None:
+    """Call `first` when SIGTERM or SIGINT arrives, whatever else handles it; only from the main thread.
+
+    `then` is called when the main thread has ended, or in `patience` seconds, and the process waits for it. The server
+    replaces signal handlers when it starts, after the application was made. The descriptor that Python writes
+    signals to is left alone, so that is where to listen.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    receiving, sending = socket.socketpair()
+    sending.setblocking(False)
+    receiving.settimeout(LOOK)
+    signal.set_wakeup_fd(sending.detach(), warn_on_full_buffer=False)
+
+    def wait() -> None:
+        is_alive = True
+        while is_alive:
+            is_alive = threading.main_thread().is_alive()  # before the last look, not after it
+            with suppress(TimeoutError):
+                if receiving.recv(1)[0] in {signal.SIGTERM, signal.SIGINT}:
+                    first()
+                    threading.main_thread().join(max(0.0, patience))
+                    then()
+                    break
+        receiving.detach()  # both ends stay open: more signals may come
+
+    threading.Thread(target=wait, name="end of process", daemon=False).start()
 
 
 def _forget_environment() -> None:

@@ -210,7 +210,7 @@ class Sharing(Others):
                 away = False
             except StoreError as error:
                 if not away:  # once, not every time
-                    log.error("the other simulators are out of sight: %s", error)  # noqa: TRY400
+                    log.error("the other simulators are out of sight: %s", error)  # noqa: TRY400  the line says all
                 away = True
         bell.close()
 

@@ -9,6 +9,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pycurl
@@ -205,13 +206,13 @@ class OfLoop:
         outcome: dict[pycurl.Curl, Outcome] = {}
 
         def begin(resume: Callable[[None], object]) -> None:
-            for transfer in transfers:
-                self._begin(transfer.handle, lambda ended, handle=transfer.handle: heard(handle, ended))  # type: ignore[misc]
-
             def heard(handle: pycurl.Curl, ended: Outcome) -> None:
                 outcome[handle] = ended
                 if len(outcome) == len(transfers):
                     resume(None)
+
+            for transfer in transfers:
+                self._begin(transfer.handle, partial(heard, transfer.handle))
 
         parked(fiber, begin)
         replies = [item.reply(*outcome[item.handle]) for item in transfers]

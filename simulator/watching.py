@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from simulator.auditing import attempts_at_own_receivers, audit
@@ -92,7 +93,7 @@ class Watch:
         """Publish what is new, and return how many seconds to rest for it."""
         began = time.monotonic()
         for document in told.new(self._journals.of(tenant.id).clearings, self._found(tenant)):
-            self._hub.publish(KIND, tenant.id, lambda document=document: document)  # type: ignore[misc]
+            self._hub.publish(KIND, tenant.id, partial(dict, document))
         return max(PAUSE, REST * (time.monotonic() - began))
 
     def _is_wanted(self, tenant: Tenant) -> bool:

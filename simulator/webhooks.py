@@ -29,7 +29,6 @@ IDLE = 1.0  # seconds between looks when nothing was announced
 LOOK = 0.01  # seconds between looks whether other simulators have recorded what they sent
 NOW_HEADER = "X-Sandbox-Now"  # ours: sandbox time, for mock receivers that check how old a signature is
 
-
 # How many times as long as it worked the courier rests while calls are answered: they come first.
 ON_THREADS = 8
 IN_TURNS = 32  # what libcurl does for it on the loop is not counted as its work

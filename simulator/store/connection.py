@@ -27,10 +27,10 @@ Parameters = dict[str, Any]
 def _upsert(dialect: str) -> Upsert:
     """Return a dialect's `insert`. The dialect is loaded already, and the other one is heavy: no start waits for it."""
     if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415
+        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415  as said above
 
         return insert
-    from sqlalchemy.dialects.postgresql import insert as server_insert  # noqa: PLC0415
+    from sqlalchemy.dialects.postgresql import insert as server_insert  # noqa: PLC0415  as above
 
     return server_insert
 

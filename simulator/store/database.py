@@ -40,6 +40,7 @@ _SERVER = {
     "options": "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
 
+# Who reads everything may take longer for a statement, and for what it makes of it meanwhile.
 _SERVER_READ_WHOLE = _SERVER | {
     "options": "-c statement_timeout=5min -c lock_timeout=10s -c idle_in_transaction_session_timeout=5min",
 }
