@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from mock_buyers import answers
 from mock_buyers.answers import Answer
 from mock_buyers.journal import Journal
 from mock_buyers.latency import seconds
+from mock_buyers.memory import Memory
 from mock_buyers.personas import Persona
 from mock_buyers.pricing import quote
 from mock_buyers.spending import Spending, is_open
@@ -28,7 +28,7 @@ from simulator.platforms.leaddistro.signing import (
 from simulator.platforms.pingtree.buyer_wire import PII_FIELDS, looks_like_pii
 
 REMEMBERED: Final = 30_000
-"""Ping ids and event ids that a buyer remembers; the oldest go first."""
+"""Ping ids and event ids that a buyer remembers at least; the oldest go first."""
 
 
 class Call(NamedTuple):
@@ -67,8 +67,8 @@ class MockBuyer:
     persona: Persona
     journal: Journal = field(default_factory=Journal)
     spending: Spending = field(default_factory=Spending)
-    offers: OrderedDict[str, Decimal | None] = field(default_factory=OrderedDict)  # ping id: bid, None once posted
-    events: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    offers: Memory[Decimal | None] = field(default_factory=lambda: Memory(REMEMBERED))  # the bid, None once posted
+    events: Memory[None] = field(default_factory=lambda: Memory(REMEMBERED))
     issued: int = 0
     throws: int = 0
 
@@ -196,9 +196,7 @@ class MockBuyer:
     def _issue(self, amount: Decimal) -> str:
         self.issued += 1
         ping_id = f"bp_{self.issued}_{blake2b(self._throw.encode(), digest_size=6).hexdigest()}"
-        self.offers[ping_id] = amount
-        if len(self.offers) > REMEMBERED:
-            self.offers.popitem(last=False)
+        self.offers.add(ping_id, amount)
         return ping_id
 
     def _unwilling(self, values: Mapping[str, Any], wanted: tuple[str, ...], now: datetime) -> str:
@@ -225,14 +223,9 @@ class MockBuyer:
         status = self.persona.webhook_status
         if not 200 <= status <= 299:
             return answers.webhook_refused(status, "this buyer answers webhooks so")
-        self._remember(event)
-        return answers.received()._replace(status=status)
-
-    def _remember(self, event: str) -> None:
         if event:
-            self.events[event] = None
-        if len(self.events) > REMEMBERED:
-            self.events.popitem(last=False)
+            self.events.add(event, None)
+        return answers.received()._replace(status=status)
 
     def _signature(self, call: Call) -> str:
         if call.kind != "webhook" or not self.persona.secret:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from mock_buyers.answers import Answer
-from mock_buyers.buyer import REMEMBERED, Call, MockBuyer
+from mock_buyers.buyer import Call, MockBuyer
 from mock_buyers.journal import Entry, Journal
 from mock_buyers.latency import LONGEST_MS, Latency, seconds
 from mock_buyers.personas import BUILT_IN, Hours, Persona, PersonaError, fields_table, load, personas_table
@@ -113,22 +113,6 @@ def test_hours_past_midnight_belong_to_the_day_on_which_they_open(day: int, cloc
 
 def test_hours_until_midnight_are_open_to_the_last_minute() -> None:
     assert is_open(Hours(), ZONE, MONDAY + timedelta(hours=23, minutes=59))
-
-
-def test_a_buyer_forgets_its_oldest_offers_and_no_others() -> None:
-    buyer = MockBuyer("b", {}, Persona())
-    for number in range(REMEMBERED):
-        buyer.offers[f"old_{number}"] = buyer.offers.get("old_0") or _offer()
-    ping(buyer)
-    assert len(buyer.offers) == REMEMBERED
-    assert "old_0" not in buyer.offers
-    assert "old_1" in buyer.offers
-
-
-def _offer() -> Any:
-    buyer = MockBuyer("b", {}, Persona())
-    ping(buyer)
-    return next(iter(buyer.offers.values()))
 
 
 def test_a_journal_is_bounded_by_bytes_too() -> None:

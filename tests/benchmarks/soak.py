@@ -29,7 +29,7 @@ from tests.running import Client, Running, run, sandbox, wait_until, written
 SENDERS = 16
 CALIBRATION = 10.0  # seconds in which the ceiling is found
 WARM_UP = 0.2  # of the run: caches and journals fill up
-FULL = 0.5  # of the run, after which memory is judged: by then mock buyers remember the 30,000 leads that each may
+FULL = 0.5  # of the run, after which memory is judged: by then mock buyers remember as many leads as each may
 MOST_GROWTH = 0.05  # of the memory, per hour
 LONG_ENOUGH = 600  # seconds after which a growth per hour means something
 MOST_MORE = 2  # descriptors or threads, from the first quarter to the last
