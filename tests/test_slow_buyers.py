@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.running import Client, Running, sandbox, written
+from tests.running import COMMAND, Client, Running, sandbox, wait_until, written
 
 TIMEOUT = 0.5  # seconds that every misbehaving buyer has
 MARGIN = 0.3  # seconds that a ping may take beside a timeout, at the best of
@@ -325,3 +327,58 @@ def test_twenty_pings_at_once_to_a_buyer_that_hangs_do_not_wait_for_each_other(u
         thread.join()
     assert len(taken) == 20
     assert statistics.median(taken) <= one * 2.5 + 0.5
+
+
+@dataclass
+class Held:
+    """Connections that a receiver of webhooks keeps waiting until they are given up."""
+
+    open: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, connection: socket.socket, over: threading.Event) -> None:
+        self.add(1)
+        connection.settimeout(0.1)
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                if not connection.recv(65536):
+                    break
+        self.add(-1)
+
+    def add(self, number: int) -> None:
+        with self.lock:
+            self.open += number
+
+
+def test_a_ping_needs_no_place_that_receivers_of_webhooks_hold(tmp_path: Path) -> None:
+    few, held = 256, Held()  # descriptors; of them a quarter is for webhooks that are on their way
+    with buyer(held.hold) as url:
+        receivers = [{"id": f"b{n}", "price": 1, "webhook": {"url": url, "secret": "whsec_slow"}} for n in range(3)]
+        duplicates = {"fields": ["email"]}
+        sold = {"id": "sold", "distribution": "round_robin", "duplicates": duplicates, "buyers": receivers}
+        supplier = {"id": "sup", "api_key": "key_slow", "limits": {"ingest": None}, "campaigns": ["sold"]}
+        file = {
+            "leaddistro": {"suppliers": [supplier], "campaigns": [sold]},
+            "pingtree": {"campaigns": [campaign("only_honest", [honest("only_honest")])]},
+        }
+        command = ("sh", "-c", f'ulimit -n {few}; exec "$@"', "sh", COMMAND)
+        with sandbox("--config", written(tmp_path, file), "--db", ":memory:", command=command) as up:
+            for attempt in range(3):  # since one that takes longer than receivers may says nothing
+                ingest(up, 3 * 64, attempt)  # when the first few of each receiver time out, the rest is due at once
+                wait_until(lambda: held.open >= few // 4, "webhooks hold their places")
+                lead, _ = ping(up, "only_honest")
+                assert lead["leadStatus"] == "ping_accept"
+                if held.open >= few // 4:
+                    return
+    pytest.fail("no ping was answered before webhooks gave up their places")
+
+
+def ingest(up: Running, count: int, attempt: int) -> None:
+    client = Client(up.base_url)
+    ids = {"flo_campaign_id": "sold", "flo_supplier_id": "sup"}
+    for number in range(count):
+        person = {"first_name": "Jane", "last_name": "Doe", "phone": "2125550123", "state": "NY"}
+        email = f"jane{attempt}_{number}@example.com"
+        status, told = client.post("/api/v1/ingest", {**ids, **person, "email": email}, {"x-api-key": "key_slow"})
+        assert status == 201, told
+    client.close()
