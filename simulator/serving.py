@@ -27,6 +27,7 @@ from simulator.configuration.sandboxes import Loaded
 from simulator.folders import PrivateFolder
 from simulator.gateway import Gateway
 from simulator.settings import Settings
+from simulator.sharing import LEAVING
 from simulator.store import Store, StoreUnavailableError
 from simulator.web import vendor_api
 from simulator.web.plain import Application
@@ -38,7 +39,6 @@ RETRY = 0.5  # seconds between tries of a worker that finds no database
 NEVER = 24 * 3600 * 1000  # milliseconds
 SILENCE = 30_000  # milliseconds for the headers of a request, from the one before it or the connection
 _STDERR = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-LEAVING = 0.3  # seconds in which a worker tells the others that it ends
 LOOK = 0.5  # seconds between looks whether a worker ends without a signal
 
 

@@ -20,6 +20,7 @@ from simulator.triggers.table import Trigger, Words
 BEAT = 1.0  # seconds between signs of life
 SURE = LEASE - 2.0  # seconds that a simulator serves after one: it stops well before others take it for dead
 LOOK = 0.004  # seconds between looks whether the others have taken a change in
+LEAVING = 0.5  # seconds that telling the others of the end may take; else they find out by themselves, after a lease
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,13 @@ class Sharing(Others):
         threading.Thread(target=self._run, name="sharing", daemon=True).start()
 
     def leave(self) -> None:
-        """Let nobody wait for this simulator any more."""
+        """Let nobody wait for this simulator any more. A database that hangs does not hold up the end."""
         self._stopped.set()
+        telling = threading.Thread(target=self._tell_of_the_end, name="leaving", daemon=True)
+        telling.start()
+        telling.join(LEAVING)
+
+    def _tell_of_the_end(self) -> None:
         try:
             with self._store.transaction() as tx:
                 tx.leave()
