@@ -250,6 +250,27 @@ def test_tenants_have_journals_of_their_own() -> None:
         journals.of("a").find(kept)
 
 
+def test_all_journals_together_have_eight_times_what_one_may_have_and_the_largest_give_way() -> None:
+    journals = Journals(10_000, 10_000)
+    first = journals.of("little").record(label(), blob())
+    sizes: list[int] = []
+    for number in range(4000):
+        journals.of(f"t{number % 40}").record(label(), blob())
+        sizes.append(sum(size["bytes"] for size in journals.sizes()))
+    assert max(sizes) <= 8 * 10_000
+    assert min(sizes[1000:]) > 7 * 10_000
+    assert journals.of("little").find(first)["id"] == first
+    with pytest.raises(EvidenceGoneError):
+        journals.of("t0").count(Filter(since=START))
+
+
+def test_a_journal_alone_keeps_all_that_it_may() -> None:
+    journals = Journals(10_000, 1000)
+    for _ in range(1000):
+        journals.of("alone").record(label(), blob(100))
+    assert journals.of("alone").size()["bytes"] == 1000
+
+
 # --- filters ------------------------------------------------------------------------------------------------------
 
 

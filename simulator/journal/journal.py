@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from simulator.routing.values import value
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 32 * 1024 * 1024
+TOGETHER = 8  # times the bytes of one that all journals of a process may have
 
 
 class EvictedError(Exception):
@@ -46,8 +47,14 @@ class Page:
 class Journal:
     """The requests of one tenant. Safe between threads; nothing is parsed or serialised under the lock."""
 
-    def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        on_kept: Callable[[int], object] = lambda _bytes: None,
+    ) -> None:
         self.name = new_id()[-10:]  # tells its ids from those of other journals and other starts
+        self._on_kept = on_kept
         self._lock = threading.Lock()
         self._ring = Ring(max_entries, max_bytes)
         self._counters = Counters()
@@ -61,6 +68,7 @@ class Journal:
         with self._lock:
             self._counters.add(label)
             number = self._ring.add(label, exact, retold)
+        self._on_kept(len(exact))
         return self.id_of(number)
 
     def id_of(self, number: int) -> str:
@@ -168,6 +176,15 @@ class Journal:
             self.clearings += 1
         return gone
 
+    def shrink(self, most_bytes: int) -> None:
+        """Forget the oldest requests until no more than so many bytes are left."""
+        with self._lock:
+            self._ring.shrink(most_bytes)
+
+    @property
+    def held_bytes(self) -> int:
+        return self._ring.bytes
+
     def size(self) -> dict[str, int]:
         with self._lock:
             ring = self._ring
@@ -181,19 +198,37 @@ class Journal:
 
 
 class Journals:
-    """One journal per tenant, made when the first request comes in."""
+    """One journal per tenant, made when the first request comes in.
+
+    Each has at most `max_bytes`, and all together eight times as much: then the largest give up their oldest requests.
+    """
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._bounds = (max_entries, max_bytes)
         self._lock = threading.Lock()
         self._journals: dict[str, Journal] = {}
+        self._most = TOGETHER * max_bytes
+        self._often = self._most // 64  # bytes after which somebody looks whether they are too many
+        self._unseen = 0
 
     def of(self, tenant_id: str) -> Journal:
         journal = self._journals.get(tenant_id)
         if journal is None:
             with self._lock:
-                journal = self._journals.setdefault(tenant_id, Journal(*self._bounds))
+                journal = self._journals.setdefault(tenant_id, Journal(*self._bounds, self._note))
         return journal
+
+    def _note(self, more: int) -> None:
+        self._unseen += more  # between threads some may be lost: then the look comes a little later
+        if self._unseen > self._often:
+            self._unseen = 0
+            self._make_room()
+
+    def _make_room(self) -> None:
+        journals = list(self._journals.values())
+        most = _fair_share([journal.held_bytes for journal in journals], self._most - self._often)
+        for journal in journals:
+            journal.shrink(most)
 
     def known(self, tenant_id: str) -> Journal | None:
         """Return a tenant's journal if it was made."""
@@ -211,3 +246,14 @@ class Journals:
 
     def sizes(self) -> Iterator[Mapping[str, int]]:
         return (journal.size() for journal in list(self._journals.values()))
+
+
+def _fair_share(sizes: Iterable[int], room: int) -> int:
+    """Return the size to which the largest have to shrink so that all fit into the room together."""
+    ascending = sorted(sizes)
+    for place, size in enumerate(ascending):
+        share = room // (len(ascending) - place)
+        if size > share:
+            return share
+        room -= size
+    return max(ascending, default=0)

@@ -45,6 +45,11 @@ class Ring:
             self._evict()
         return number
 
+    def shrink(self, most_bytes: int) -> None:
+        """Drop the oldest until no more than so many bytes are left."""
+        while self.bytes > most_bytes:
+            self._evict()
+
     def _evict(self) -> None:
         gone = self.entries.popleft()
         self.bytes -= len(gone.blob)
