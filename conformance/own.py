@@ -27,7 +27,10 @@ def own_sandbox() -> Iterator[dict[str, Any]]:
         with (
             said.open("wb") as stderr,
             subprocess.Popen(  # noqa: S603  our own program  # nosec B603
-                [sys.executable, "-m", "simulator", "up", *options], stdout=subprocess.PIPE, stderr=stderr, cwd=folder
+                [sys.executable, "-P", "-m", "simulator", "up", *options],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=folder,
             ) as child,
         ):
             try:

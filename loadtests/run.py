@@ -86,7 +86,7 @@ def _free_port() -> int:
 
 
 def locust(*options: str) -> list[str]:
-    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *options, "--until-stdin-ends"]
+    return [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *options, "--until-stdin-ends"]
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -111,7 +111,7 @@ def own_sandbox(suppliers: int, accept_rate: float) -> Iterator[Target]:
         with (
             said.open("wb") as stderr,
             subprocess.Popen(  # noqa: S603  our own program  # nosec B603
-                [sys.executable, "-m", "simulator", "up", *options],
+                [sys.executable, "-P", "-m", "simulator", "up", *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -83,7 +83,7 @@ class Child:
 
     def _start(self, *, passes_on: bool) -> tuple[subprocess.Popen[bytes], Murmur]:
         process = subprocess.Popen(  # noqa: S603  our own programs  # nosec B603
-            [sys.executable, "-m", *self._arguments],
+            [sys.executable, "-P", "-m", *self._arguments],  # -P: nothing in the folder where a user stands is ours
             stdin=self._stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

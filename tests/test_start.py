@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from simulator.platforms import CONTRACTS
 from simulator.welcome import text_of
-from tests.running import COMMAND, PATIENCE, Client, Running, environment, sandbox, wait_until
+from tests.running import COMMAND, PATIENCE, Client, Running, environment, run, sandbox, wait_until
 from tests.two_simulators import answers, free_port
 
 COUNTING = """curl() { command curl --silent --show-error --write-out '\\n%{http_code}\\n' "$@"; }\n"""
@@ -106,3 +107,36 @@ def test_a_simulator_alone_says_nothing_on_stdout() -> None:
             process.terminate()
             said = process.communicate(timeout=PATIENCE)
     assert said == (b"", b"")
+
+
+def test_nothing_in_the_folder_where_it_is_started_is_taken_for_its_own(hostile: Path) -> None:
+    with sandbox("--db", "sandbox.db", cwd=hostile) as running:
+        client = Client(running.base_url)
+        assert client.get("/healthz")[0] == 200
+        client.close()
+
+
+@pytest.mark.long
+def test_a_load_test_takes_nothing_in_that_folder_for_its_own(hostile: Path) -> None:
+    done = run("load", "lookup", "--duration", "3", "--attempts", "1", cwd=hostile)
+    assert "EXECUTED" not in done.stdout + done.stderr
+    assert done.returncode in {0, 21}, done.stderr  # so short a run may show nothing
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder of somebody else's, whose modules have names that Python, ours or our libraries' have too."""
+    for name in (
+        "html",
+        "jwt",
+        "flask",
+        "simulator",
+        "mock_buyers",
+        "loadtests",
+        "fixtures",
+        "locust",
+        "gevent",
+        "email",
+    ):
+        (tmp_path / f"{name}.py").write_text('raise SystemExit("EXECUTED from the working folder")\n')
+    return tmp_path
