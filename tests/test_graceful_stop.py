@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import itertools
+import json
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -107,6 +110,59 @@ def test_every_request_that_came_before_the_stop_is_answered(config: str, desk: 
         assert {body["data"]["leadStatus"] for _, body in answers} == {"ping_accept"}
         assert running.process.wait(60) == 0
         assert alive(victims) == []
+
+
+@pytest.mark.parametrize("more", [(), ("--direct",)], ids=["relay", "direct"])
+def test_who_is_answered_during_a_stop_hears_that_the_connection_ends(
+    config: str, desk: Desk, more: tuple[str, ...]
+) -> None:
+    with up(config, "--stop-timeout", "60", *more) as running:
+        parts = urlsplit(running.base_url)
+        client = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)
+        desk.stack.callback(client.close)
+        client.request("GET", "/healthz")
+        first = client.getresponse()
+        assert (first.read() != b"", first.getheader("Connection")) == (True, None)
+        token = running.credentials("lnk_slow")["ping"]
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        client.request("POST", "/api/lead/ping/lnk_slow", json.dumps({"state": "TX"}), headers)
+        wait_until(lambda: waiting_at(running, "slow_buyer") == 1, "it waits for the buyer")
+        running.process.send_signal(signal.SIGTERM)
+        last = client.getresponse()
+        assert (last.status, last.getheader("Connection")) == (201, "close")
+        assert running.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--direct",)], ids=["relay", "direct"])
+def test_a_stop_resets_nobody_who_asks_again_and_again(config: str, desk: Desk, more: tuple[str, ...]) -> None:
+    def ask_until_the_end() -> None:
+        client = desk.client(running)
+        with contextlib.suppress(ConnectionRefusedError):  # opened anew after its connection was said to end
+            while True:
+                try:
+                    answered.append(client.get("/healthz")[0])
+                except ConnectionRefusedError:
+                    raise
+                except (OSError, http.client.HTTPException) as error:
+                    cut.append(error)
+                    return
+
+    for _ in range(3):  # a client that gets no turn for a quarter of a second is cut, which may be the machine's fault
+        answered: list[int] = []
+        cut: list[Exception] = []
+        with up(config, *more) as running:
+            threads = [threading.Thread(target=ask_until_the_end) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: len(answered) > 200, "all are at it")  # noqa: B023  called at once
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(PATIENCE) == 0
+            for thread in threads:
+                thread.join(PATIENCE)
+        assert set(answered) == {200}
+        if not cut:
+            return
+    pytest.fail(f"{len(cut)} of 8 clients were cut: {cut[0]!r}")
 
 
 def test_a_request_that_had_been_sent_and_not_yet_read_is_answered_too(config: str, desk: Desk) -> None:

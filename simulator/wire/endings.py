@@ -10,6 +10,7 @@ LINGER = 5.0  # seconds that a client has to read and hang up after our last byt
 GIVEN_UP = 2.0  # seconds that a hang stays after a client's last byte, which may be all that it meant to say
 FLUSH = 1.0  # seconds that a client has to read earlier answers before the reset
 LOOK = 0.01
+HURRY = 0.3  # seconds that a client has to hang up when the relay itself is to end
 
 
 class Ending:
@@ -36,6 +37,9 @@ class Ending:
         if self.timer is not None:
             self.timer.cancel()
 
+    def hurry(self) -> None:
+        """Take no longer than it must."""
+
 
 class Lingering(Ending):
     """Say that no more comes, and let the client hang up: closing at once could reset away what it has not read."""
@@ -51,6 +55,11 @@ class Lingering(Ending):
             transport.abort()
         else:
             self.after(LINGER)
+
+    def hurry(self) -> None:
+        if not self.transport.get_write_buffer_size():
+            self.over()
+            self.after(HURRY)
 
 
 class Hanging(Ending):

@@ -14,7 +14,9 @@ MAX_LINE = 4096  # bytes of one chunk-size or trailer line
 
 _FIELDS = re.compile(rb"\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _WIRE = re.compile(rb"\n" + HEADER.encode() + rb":[ \t]*([^\r\n]*)\r?(?=\n)", re.IGNORECASE)
+_CONNECTION = re.compile(rb"\nconnection[ \t]*:[^\n]*(?=\n)", re.IGNORECASE)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r\n]")
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1")
 
 
 class LostError(ValueError):
@@ -124,10 +126,12 @@ class Marked:
 class Responses:
     """Follows what the simulator sends: finds our header, in heads only. When lost, everything passes untouched.
 
-    `methods` are those of the requests that await their answers; it is emptied here.
+    `methods` are those of the requests that await their answers; it is emptied here. Once `says_last` is set, each
+    answer tells its client that the connection ends with it, and `said_last` whether one did.
     """
 
     def __init__(self, methods: deque[bytes]) -> None:
+        self.says_last = self.said_last = False
         self._methods = methods
         self._held = b""
         self._body = Body()
@@ -163,6 +167,11 @@ class Responses:
                 return self._hold(data, at), None
             head = data[at : end + 4]
             framing = self._begin(head)
+            if self.says_last and not _INTERIM.match(head):
+                self.said_last = True
+                head = _CONNECTION.sub(b"", head)[:-2] + b"Connection: close\r\n\r\n"
+                data = data[:at] + head + data[end + 4 :]
+                end, size = at + len(head) - 4, len(data)
             if wire := _WIRE.search(head):
                 clean = _WIRE.sub(b"", head)
                 return data[:at], Marked(parse(wire[1].decode("latin-1").strip()), clean, framing, data[end + 4 :])

@@ -24,7 +24,8 @@ _EMPTY = re.compile(rb"(\ncontent-length[ \t]*:[ \t]*)0+[ \t]*\r\n", re.IGNORECA
 class House(Protocol):
     """What a client's connection needs of the relay that it belongs to."""
 
-    stopping: bool
+    leaving: bool  # no more is asked of it than what comes now: each answer says that its connection ends
+    stopping: bool  # who is owed nothing is sent away
 
     async def connect(self, make: Callable[[], Upstream]) -> None: ...
     def joined(self, client: Client) -> None: ...
@@ -198,6 +199,7 @@ class Client(asyncio.Protocol):
         elif self._left_until_cut is not None:
             self._write_until_cut(data)
         elif self._ending is None:
+            self._responses.says_last = self._house.leaving and self._intake.part is Part.NOTHING
             passing, marked = self._responses.take(data)
             if passing:
                 self.transport.write(passing)
@@ -213,7 +215,7 @@ class Client(asyncio.Protocol):
         if not self._is_asking:
             return
         self._is_asking = False
-        if self._is_last:
+        if self._is_last or self._responses.said_last:
             self._end(Lingering(self.transport, half_closed=self._half_closed))
             return
         self.transport.resume_reading()
@@ -237,6 +239,8 @@ class Client(asyncio.Protocol):
     def close_unless_owed(self, latest: float) -> None:
         """End now unless a request waits for its answer or is under way; an answer due after `latest` goes at once."""
         is_silent = self._ending is not None and self._ending.is_silent
+        if self._ending is not None:
+            self._ending.hurry()
         is_idle = not self._is_asking and self._ending is None and self._intake.part is Part.NOTHING
         if is_silent or is_idle or self._responses.in_stream:
             self.transport.close()
@@ -265,6 +269,8 @@ class Client(asyncio.Protocol):
         self._left_until_cut = None
         self._house.waits_no_more(self)
         self._drop_upstream()
+        if self._house.leaving:
+            self._ending.hurry()
         if self._house.stopping:
             self.close_unless_owed(0)
 

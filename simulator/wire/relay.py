@@ -19,7 +19,7 @@ PATIENCE = 10.0  # seconds that a connection waits for a simulator that is just 
 RETRY = 0.02
 ACCEPTED_AT_ONCE = 64
 PAUSE_AFTER_FAILURE = 1.0
-BREATH = 0.05  # seconds in which what came before the stop is read
+BREATH = 0.25  # seconds after the stop in which what had been sent is read, and clients may ask once more
 UNFINISHED = 1.0  # seconds that the rest of a request has after the stop
 
 
@@ -36,7 +36,7 @@ class Relay:
         most_connections: int,
         deadlines: Deadlines,
     ) -> None:
-        self.stopping = False
+        self.leaving = self.stopping = False
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._upstream = upstream
@@ -63,8 +63,9 @@ class Relay:
 
     async def stop(self, grace: float) -> None:
         """Take no more connections, wait `grace` seconds for the answers to what was asked, then cut what is left."""
+        self.leaving = True
         ends = self._loop.time() + grace
-        await self._take_in_the_last()
+        await self._take_in_the_last(min(BREATH, grace / 2))
         self.stopping = True
         self._close_all_but_owed(ends)
         await self._until_empty(min(ends, self._loop.time() + UNFINISHED))
@@ -75,14 +76,18 @@ class Relay:
         for client in tuple(self._clients):
             client.transport.abort()
 
-    async def _take_in_the_last(self) -> None:
-        """Accept who had connected, and read what had been sent: closing the socket would reset both."""
+    async def _take_in_the_last(self, breath: float) -> None:
+        """Accept who had connected, and read what had been sent: closing the socket would reset both.
+
+        Whose connection is in use hears with the next answer that it ends.
+        """
+        ends = self._loop.time() + breath
         self._accept()
         self._accept_off()
         self._listening.close()
         if self._opening:
-            await asyncio.wait(self._opening, timeout=BREATH)
-        await asyncio.sleep(BREATH)
+            await asyncio.wait(self._opening, timeout=breath)
+        await self._until_empty(ends)
 
     def _close_all_but_owed(self, ends: float) -> None:
         for client in tuple(self._clients):
@@ -90,6 +95,7 @@ class Relay:
 
     async def _until_empty(self, ends: float) -> None:
         if self._clients:
+            self._empty.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), max(ends - self._loop.time(), 0))
 
@@ -119,7 +125,7 @@ class Relay:
         self._clients.discard(client)
         self._patience.gone(client)
         self._room.leave(client)
-        if self.stopping and not self._clients:
+        if self.leaving and not self._clients:
             self._empty.set()
         self._accept_on()
 
@@ -147,7 +153,7 @@ class Relay:
 
     def _accept_on(self) -> None:
         is_closed = self._listening.fileno() < 0  # at the end, while the last connections open and close
-        if not (self._accepts or self.stopping or is_closed):
+        if not (self._accepts or self.leaving or is_closed):
             self._accepts = True
             self._loop.add_reader(self._listening.fileno(), self._accept)
 
