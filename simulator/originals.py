@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from simulator.clock import Clock
 from simulator.configuration import sandboxes
@@ -14,6 +16,8 @@ from simulator.configuration.loading import read
 from simulator.configuration.model import Sandbox, findings
 from simulator.dice import Dice
 from simulator.tenants import Tenant
+
+MOST_ALIKE = 16  # saved sandboxes that are remembered for the next tenant that has one like it
 
 _built_in: list[Sandbox] = []
 
@@ -28,6 +32,19 @@ def built_in() -> Sandbox:
 def posted(document: Mapping[str, Any]) -> Sandbox:
     """Read a sandbox that came as JSON, which is YAML too. Raises ConfigurationError."""
     return read(orjson.dumps(document).decode(), name="sandbox", model=Sandbox, checks=findings)
+
+
+@lru_cache(maxsize=MOST_ALIKE)
+def _saved(words: bytes) -> Sandbox:
+    """Read a sandbox that was sound when it was saved, in a tenth of the time. Raises ConfigurationError, as `posted`.
+
+    Tenants are alike, more often than not, and share what was read.
+    """
+    try:
+        sandbox = Sandbox.model_validate_json(words)
+    except ValidationError:  # of a release that allowed it
+        return posted(orjson.loads(words))
+    return posted(orjson.loads(words)) if any(findings(sandbox)) else sandbox
 
 
 def copied(tenant: Tenant) -> Sandbox:
@@ -54,6 +71,6 @@ def restored(name: str, document: Mapping[str, Any]) -> Tenant:
     clock, dice = Clock(), Dice()
     clock.restore(document["clock"])
     dice.restore(document["dice"])
-    sandbox = posted(document["sandbox"])
+    sandbox = _saved(orjson.dumps(document["sandbox"]))
     since = datetime.fromisoformat(document["since"])
     return Tenant(name, sandbox, since, clock, dice, sandboxes.no_files, kept_clock=document["clock"])

@@ -20,7 +20,8 @@ from simulator.children import Child, say
 from simulator.folders import PrivateFolder
 from simulator.settings import Settings
 
-START = 20.0  # seconds until both must answer
+START = 120.0  # seconds until both must answer: as many tenants as there may be take half a minute
+LONG = 15.0  # seconds after which it is said that they are still starting
 TOLD_BY_CODE = frozenset({2, 3})  # exit codes of ours that a child's own stderr explains
 _AFTER = "what was acknowledged is in the database: start the sandbox again"
 
@@ -93,10 +94,13 @@ class Supervisor:
         from simulator.buyers import BuyerCalls, Call  # noqa: PLC0415  loaded while the children load what they need
 
         calls = BuyerCalls()
-        deadline = time.monotonic() + START
+        began, told = time.monotonic(), False
         url = f"{settings.base_url}/__sandbox"
-        while time.monotonic() < deadline:
+        while (waited := time.monotonic() - began) < START:
             self.raise_if_ended()
+            if waited > LONG and not told:
+                told = True
+                say("leadsandbox: still starting; a store with many tenants takes its time\n")
             if settings.wire and not Path(settings.socket_path).exists():
                 time.sleep(0.02)  # asked now, the relay would wait, and nobody would see that the simulator ended
                 continue

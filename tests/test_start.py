@@ -123,6 +123,19 @@ def test_a_load_test_takes_nothing_in_that_folder_for_its_own(hostile: Path) -> 
     assert done.returncode in {0, 21}, done.stderr  # so short a run may show nothing
 
 
+@pytest.mark.long
+def test_a_store_with_five_hundred_tenants_starts(tmp_path: Path) -> None:
+    database = str(tmp_path / "sandbox.db")
+    with sandbox("--db", database) as running:
+        client = Client(running.base_url)
+        assert {client.post("/__sandbox/tenants", {}, {})[0] for _ in range(500)} == {201}
+        client.close()
+    with sandbox("--db", database) as running:
+        client = Client(running.base_url)
+        assert len(client.get("/__sandbox/tenants")[1]["tenants"]) == 501
+        client.close()
+
+
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
     """A folder of somebody else's, whose modules have names that Python, ours or our libraries' have too."""
