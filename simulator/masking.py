@@ -32,6 +32,7 @@ SECRET_HEADERS = frozenset(
 )
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "token"})
 _SECRET_NAMES = re.compile(r"token|secret|passw|api[-_]?key|auth|credential|signature|session", re.IGNORECASE)
+_USER = re.compile(r"(?<=://)[^/?#]*@")
 _JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 _WORDS_ONLY = bytes(code if code in _WORD else 32 for code in range(256))
@@ -63,6 +64,12 @@ def query(sent: bytes) -> bytes:
     return _JWT.sub(HIDDEN.encode(), b"&".join(_parameter(*pair) for pair in pairs))
 
 
+def url(text: str) -> str:
+    """Return a URL without who logs in with it, and without what its query says that is named like a secret."""
+    place, mark, sent = text.partition("?")
+    return f"{_USER.sub(f'{HIDDEN}@', place)}{mark}{query(sent.encode()).decode()}"
+
+
 def _parameter(name: bytes, equals: bytes, value: bytes) -> bytes:
     secret = bool(value) and _SECRET_NAMES.search(name.decode("latin-1")) is not None
     return name + equals + (HIDDEN.encode() if secret else value)
@@ -87,6 +94,11 @@ class Secrets:
         for value in self._odd:
             found += [spelled for spelled in _spellings(value) if spelled in text]
         return [secret.decode("utf-8", "replace") for secret in found]
+
+
+def endings(text: bytes) -> set[str]:
+    """Return what stands behind the last dot of each word: in a tenant's credential, the tenant's name."""
+    return {word.rpartition(b".")[2].decode() for word in text.translate(_WORDS_ONLY).split() if b"." in word}
 
 
 def _is_word(value: bytes) -> bool:

@@ -11,6 +11,12 @@ from simulator.routing.values import value
 Network = IPv4Network | IPv6Network
 ANYWHERE = "*"
 
+_TRANSLATED = IPv6Network("64:ff9b::/96")  # public IPv4 addresses, as networks without IPv4 write them (RFC 6052)
+# Other ways to wrap an IPv4 address, and what is private by an older word: no public host is at any of them.
+_WRAPPED = tuple(
+    map(IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
+)
+
 
 class HostError(ValueError):
     """A word that names no host and no network. One sentence."""
@@ -36,7 +42,7 @@ class Reach:
             return False
         if found.is_loopback or host in self.own or any(_within(found, network) for network in self.networks):
             return True
-        return self._is_named(host) and found.is_global and not found.is_multicast
+        return self._is_named(host) and _is_public(found)
 
     def may_allow(self, host: str) -> bool:
         """Whether the host could turn out to be allowed; what a name resolves to is not known before the connection."""
@@ -90,6 +96,14 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if any(_within(address, network) for network in _WRAPPED):
+        return False
+    if _within(address, _TRANSLATED):
+        address = IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.is_global and not address.is_multicast
 
 
 def _within(address: IPv4Address | IPv6Address, network: Network) -> bool:

@@ -148,7 +148,7 @@ class Sharing(Others):
 
     def _tell_of_the_end(self) -> None:
         try:
-            with self._store.transaction() as tx:
+            with self._lock, self._store.transaction() as tx:  # after a sign of life that is under way, and the last
                 tx.leave()
         except StoreError as error:
             log.warning("the other simulators could not be told that this one ends: %s", error)
@@ -181,6 +181,8 @@ class Sharing(Others):
             tenant.faults.read()
 
     def _beat(self) -> None:
+        if self._stopped.is_set():
+            return
         began = time.monotonic()
         with self._store.transaction() as tx:
             tx.join(self._seen)

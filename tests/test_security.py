@@ -283,6 +283,16 @@ METADATA = "169.254.169.254"
         (["buyer.example.com"], "buyer.example.com", METADATA, False),
         (["buyer.example.com"], "buyer.example.com", "10.0.0.1", False),
         (["buyer.example.com"], "buyer.example.com", "::ffff:10.0.0.1", False),
+        (["buyer.example.com"], "buyer.example.com", "64:ff9b::8.8.8.8", True),
+        (["buyer.example.com"], "buyer.example.com", "2606:4700::1111", True),
+        *(
+            (["buyer.example.com"], "buyer.example.com", address, False)
+            for address in (
+                *("64:ff9b::169.254.169.254", "64:ff9b::10.0.0.1", "64:ff9b:1::10.0.0.1", "2002:a9fe:a9fe::1"),
+                *("2002:0808:0808::1", "2001:0:a9fe:a9fe::1", "::169.254.169.254", "::8.8.8.8", "::ffff:0:10.0.0.1"),
+                *("fec0::1", "fc00::1", "fe80::1", "ff02::1", "::"),
+            )
+        ),
         (["buyer.example.com"], "buyer.example.com", "fd00::1", False),
         (["buyer.example.com"], "buyer.example.com", "fe80::1%eth0", False),
         (["buyer.example.com"], "buyer.example.com", "224.0.0.1", False),
@@ -513,6 +523,35 @@ def test_no_secret_is_in_a_log_a_journal_a_report_an_error_or_a_list_of_processe
     assert [secret for secret in secrets if any(secret in text for text in said)] == []
     database = b"".join(path.read_bytes() for path in tmp_path.glob("sandbox.db*"))
     assert [secret for secret in secrets if secret.encode() in database] == []
+
+
+def test_a_key_of_another_tenant_under_a_path_that_nobody_has_is_hidden_too(tmp_path: Path) -> None:
+    with sandbox("--db", ":memory:") as running:
+        document = {"name": "mine", "sandbox": secretive()}
+        made = requests.post(f"{running.base_url}/__sandbox/tenants", json=document, timeout=TIMEOUT).json()
+        [key] = [one for one in _credentials(made) if one.startswith("key_of_this_test")]
+        for path in (f"/{key}/nowhere", f"/nowhere?x={key}"):
+            requests.post(f"{running.base_url}{path}", json={"note": f"it is {key}"}, timeout=TIMEOUT)
+        listed = requests.get(f"{running.base_url}/__sandbox/requests", timeout=TIMEOUT).json()
+        said = [_text(running, f"requests/{item['id']}", {}) for item in listed["requests"]]
+        said += [json.dumps(listed), _text(running, "../__sandbox/", {})]
+    assert len(listed["requests"]) == 2
+    assert all("nowhere" in text for text in said)
+    assert [text for text in said if "key_of_this_test_0123456789" in text] == []
+
+
+def test_who_logs_in_with_a_url_is_not_told(tmp_path: Path) -> None:
+    document = secretive()
+    [hooked] = document["leaddistro"]["campaigns"][0]["buyers"]
+    hooked["webhook"]["url"] = f"http://user:{HOOK}@127.0.0.1:9/hook?token={SECRET}&plain=told"
+    with sandbox("--db", ":memory:", "--config", written(tmp_path, document)) as running:
+        lead = {"first_name": "Jane", "last_name": "Doe", "phone": "2125550123", "email": "jane@example.com"}
+        lead |= LEAD | {"flo_campaign_id": "d", "flo_supplier_id": "sup"}
+        headers = {"x-api-key": "key_of_this_test_0123456789"}
+        assert requests.post(f"{running.base_url}/api/v1/ingest", json=lead, headers=headers, timeout=TIMEOUT).ok
+        said = [_text(running, path, {}) for path in ("deliveries", "deliveries/1", "buyers")]
+    assert all("127.0.0.1:9/hook" in text and "plain=told" in text for text in said)
+    assert [text for text in said if HOOK in text or SECRET in text] == []
 
 
 def test_what_stands_in_the_environment_is_no_header_of_a_request() -> None:

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from fixtures.leads import fake_leads
+from simulator.sharing import Sharing
+from simulator.store import Store
 from tests.postgres import Postgres, postgres
-from tests.running import Answer, Request, all_at_once, wait_until, written
+from tests.running import PATIENCE, Answer, Request, all_at_once, wait_until, written
 from tests.several import Simulator, simulators
 
 pytestmark = pytest.mark.long
@@ -247,3 +249,32 @@ def test_a_database_that_is_killed_is_answered_for_and_nothing_that_was_acknowle
         assert [each.vendor(*third)[0] for each in two] == [201, 200]
         assert [each.vendor(*second)[0] for each in two] == [201, 200]
         assert len(two[1].control("GET", "leads")["leads"]) == 6
+
+
+def test_a_sign_of_life_that_is_under_way_does_not_bring_back_who_leaves(
+    postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def are_there() -> bool:
+        return postgres_server.query(url, "SELECT id FROM simulators") != []
+
+    url = postgres_server.database()
+    store = Store.open(url)
+    sharing = Sharing(store, {}, lambda _tenant: None)
+    sharing.join()
+    assert are_there()
+    looks, goes_on, read = threading.Event(), threading.Event(), store.changes_since
+
+    def changes_since(seen: int) -> Any:
+        looks.set()
+        goes_on.wait(PATIENCE)
+        return read(seen)
+
+    monkeypatch.setattr(store, "changes_since", changes_since, raising=False)
+    beat = threading.Thread(target=sharing.catch_up)
+    beat.start()
+    looks.wait(PATIENCE)
+    sharing.leave()
+    goes_on.set()
+    beat.join(PATIENCE)
+    wait_until(lambda: not are_there(), "it has left", 10)
+    store.close()

@@ -721,10 +721,17 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path, change: str, name
 
 @pytest.mark.parametrize(
     "url",
-    ["mysql://u:secret@127.0.0.1/x", "nonsense://", "://", "postgresql+nosuchdriver://u:secret@127.0.0.1/x"],
+    [
+        *("mysql://u:secret@127.0.0.1/x", "nonsense://", "://", "postgresql+nosuchdriver://u:secret@127.0.0.1/x"),
+        *("postgresql://u:my@secret@127.0.0.1:1/x", "host=127.0.0.1 user=u password=secret", "password = secret"),
+    ],
 )
-def test_a_url_that_is_no_place_for_a_store_is_refused_without_its_password(url: str) -> None:
+def test_a_url_that_is_no_place_for_a_store_is_refused_without_its_password(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert "secret" not in refusal(url)
+    assert list(tmp_path.iterdir()) == []
 
 
 # PostgreSQL: that the same statements can be worded for it, not that they run there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,9 @@ from simulator.store import schema
 from simulator.store.connection import PATIENCE, Compiled, Connection, Statement
 
 C = TypeVar("C", bound=Connection)
+
+# As psql would take it; here it would be the name of a file, with a password in it.
+_CONNINFO = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}",
@@ -149,6 +153,8 @@ def place_of(target: str) -> str:
 
 def _url(target: str) -> URL:
     if "://" not in target:
+        if _CONNINFO.match(target):
+            raise StoreError("the store's address is not understood: write it as a URL, postgresql://user@host/name")
         return URL.create("sqlite", database=target)
     try:
         url = make_url(target)
@@ -157,6 +163,8 @@ def _url(target: str) -> URL:
         raise StoreError("the store's URL is not understood: use a path, :memory: or a SQLAlchemy URL") from error
     if backend not in {"sqlite", "postgresql"}:
         raise StoreError(f"the store can't live in {backend}: use a path, :memory: or a postgresql:// URL")
+    if "@" in (url.host or ""):
+        raise StoreError("the store's URL is not understood: write an @ in its password as %40")
     return url
 
 

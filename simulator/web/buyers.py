@@ -9,6 +9,7 @@ from urllib.parse import quote
 import orjson
 from flask import Blueprint, Response, request
 
+from simulator import masking
 from simulator.buyers import BuyerCalls, Call
 from simulator.routing import caps
 from simulator.routing.agreed import Buyer, Period
@@ -124,7 +125,7 @@ def _configured(platform: str, buyer: Buyer) -> dict[str, Any]:
         "states": sorted(buyer.states),
         "ping_timeout": buyer.endpoint.ping_timeout if buyer.endpoint else None,
         "post_timeout": buyer.endpoint.post_timeout if buyer.endpoint else None,
-        "webhook_url": buyer.webhook.url if buyer.webhook else None,
+        "webhook_url": masking.url(buyer.webhook.url) if buyer.webhook else None,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from simulator import masking
 from simulator.store import DeliveryRecord, DeliveryStatus, LeadRecord, PingRecord, Store
 from simulator.tenants import Tenants
 from simulator.web.control import PREFIX
@@ -133,7 +134,7 @@ def _delivery(item: DeliveryRecord) -> dict[str, Any]:
         "event_id": item.event_id,
         "lead_id": item.lead_id,
         "buyer_id": item.buyer_id,
-        "url": item.url,
+        "url": masking.url(item.url),
         "status": item.status.value,
         "attempts": item.attempts,
         "created_at": item.created_at.isoformat(),
