@@ -10,6 +10,7 @@ ROUNDS ?= 30
 EXAMPLES ?= 300
 SENDINGS ?= 20000
 SEED ?= $(shell date +%s)
+SEED := $(SEED)
 MINUTES ?= 30
 
 .PHONY: sandbox test test-all check lint types imports docs security conform load-smoke load bench bench-short reliability \
@@ -54,9 +55,11 @@ reliability: $(READY)  ## Kill everything at random, take away what it needs: ab
 	  tests/test_machines.py tests/test_exactness.py tests/test_check_state.py
 
 fuzz: $(READY)  ## Any order of requests against a model, generated requests, nonsense on raw sockets; new dice each time
-	@LEADSANDBOX_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_state_machines.py tests/test_second_judge.py
+	@echo "seed $(SEED): make fuzz SEED=$(SEED) repeats what schemathesis and the raw sockets send"
+	@LEADSANDBOX_FUZZ_EXAMPLES=$(EXAMPLES) LEADSANDBOX_FUZZ_SEED=$(SEED) \
+	  $(BIN)/python -m pytest tests/test_state_machines.py tests/test_second_judge.py
 	@LEADSANDBOX_FUZZ_SENDINGS=$(SENDINGS) LEADSANDBOX_FUZZ_SEED=$(SEED) \
-	  $(BIN)/python -m pytest -q tests/test_raw_sockets.py && echo "seed $(SEED), $(SENDINGS) sendings"
+	  $(BIN)/python -m pytest -q tests/test_raw_sockets.py
 
 soak: $(READY)  ## Half an hour at half the ceiling: is everything flat?
 	@$(BIN)/python -m tests.benchmarks.soak --minutes $(MINUTES)

@@ -31,11 +31,11 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, before: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run `leadsandbox` to its end; return exit code, stdout and stderr."""
+    """Run `leadsandbox` to its end; return exit code, stdout and stderr. `before` stands before the command."""
     return subprocess.run(
-        [COMMAND, *arguments],
+        [*before, COMMAND, *arguments],
         env=environment() if env is None else dict(env),
         cwd=cwd,
         capture_output=True,

@@ -17,6 +17,7 @@ FOUND = {
     "rounds": 3,
     "seconds": 4.0,
     "pool": 100.0,
+    "delivered": {"rate": 250.0, "cpu_us": 4000.0},
     "half_load": {
         "floor_rate": 500.0,
         "floor_top": 1000.0,
@@ -80,6 +81,19 @@ def test_what_could_not_be_measured_stands_in_the_table_with_the_reason() -> Non
     table = reporting.table(ROWS, {"MockServer": "brings no program | of its own"})
     assert "| MockServer | not measured: brings no program / of its own |" in table
     assert "| ingest | 500 | 499 to 700 | 50% |" in table
+
+
+def test_what_webhooks_cost_stands_beside_what_ingests_cost() -> None:
+    page = reporting.page({**FOUND, "goals": reporting.judged(FOUND, ROWS)}, ROWS, {})
+    assert "250 ingests/s, 25% of the floor, at 4,000 CPU µs each" in page
+
+
+def test_what_workers_bring_is_told_where_it_was_measured() -> None:
+    assert "PostgreSQL" not in reporting.scaling(FOUND, ROWS)
+    two = {"rate_1": 100.0, "cpu_us_1": 2000.0, "rate_2": 180.0, "cpu_us_2": 2100.0}
+    told = reporting.scaling({**FOUND, "two_workers": two}, ROWS)
+    assert "| one process, SQLite | 500 | 2,000 | one core |" in told
+    assert "| two workers, PostgreSQL | 180 | 2,100 |" in told
 
 
 def test_the_drawing_has_a_bar_for_every_row_and_nothing_to_load() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +20,8 @@ from jsonschema import Draft202012Validator
 
 from simulator.cli import main
 from simulator.configuration.sandboxes import built_in_text
+from simulator.store import Store
+from tests.programs import as_anybody
 from tests.running import Client, Running, alive, all_at_once, environment, run, sandbox, wait_until, written
 
 KEY = {"x-api-key": "your_supplier_api_key"}
@@ -72,9 +73,9 @@ def ingest(base_url: str, **more: str) -> tuple[int, Any]:
     return answer
 
 
-def says_one_line(*arguments: str, code: int, env: dict[str, str] | None = None) -> str:
+def says_one_line(*arguments: str, code: int, env: dict[str, str] | None = None, before: Sequence[str] = ()) -> str:
     """Run a command that must fail with one line on stderr and nothing on stdout; return the line."""
-    ended = run(*arguments, env=env)
+    ended = run(*arguments, env=env, before=before)
     assert (ended.returncode, ended.stdout) == (code, ""), ended
     [line] = ended.stderr.splitlines()
     assert "Traceback" not in line
@@ -316,12 +317,39 @@ def test_a_database_in_a_folder_that_is_not_there_is_one_line(tmp_path: Path) ->
     assert "none" in says_one_line("up", "--port", "0", "--db", str(tmp_path / "none" / "x.db"), code=3)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable to root")
-def test_a_database_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_database_that_may_not_be_written_is_one_line(locked: Path) -> None:
+    there, new = str(locked / "there.db"), str(locked / "new.db")
+    said = says_one_line("up", "--port", "0", "--db", there, code=3, before=as_anybody())
+    assert f"can't open the store {there}" in said
+    assert "its folder must be writable" in said
+    said = says_one_line("up", "--port", "0", "--db", new, code=3, before=as_anybody())
+    assert f"cannot write {new}" in said
+    assert "choose another file with --db" in said
+
+
+def test_a_store_that_may_not_be_written_is_one_line(locked: Path) -> None:
+    said = says_one_line("check-state", "--db", str(locked / "there.db"), code=3, before=as_anybody())
+    assert "its folder must be writable" in said
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.yaml"
+    path.touch(mode=0o000)
+    ended = run("check", str(path), before=as_anybody())
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.endswith(f"Path '{path}' is not readable.\n")
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a store that nothing may be written to."""
     folder = tmp_path / "locked"
     folder.mkdir()
+    Store.open(folder / "there.db").close()
+    (folder / "there.db.lock").touch()
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    assert "locked" in says_one_line("up", "--port", "0", "--db", str(folder / "x.db"), code=3)
+    yield folder
+    folder.chmod(stat.S_IRWXU)
 
 
 def test_a_database_below_a_file_is_one_line(tmp_path: Path) -> None:

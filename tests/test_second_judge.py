@@ -19,13 +19,14 @@ from tests.sandbox import Sandbox, Source
 pytestmark = pytest.mark.long
 
 EXAMPLES = os.environ.get("LEADSANDBOX_FUZZ_EXAMPLES", "30")
+SEED = os.environ.get("LEADSANDBOX_FUZZ_SEED", "1")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
 def _judged(document: str, header: str, *before: str) -> str:
     """Return what schemathesis says; it fails by itself on an undocumented status, a 5xx or a body out of schema."""
     command = [str(Path(sys.executable).with_name("schemathesis")), *before, "run", document, "--header", header]
-    options = ["--checks", CHECKS, "--phases", "examples,fuzzing", "--max-examples", EXAMPLES, "--seed", "1"]
+    options = ["--checks", CHECKS, "--phases", "examples,fuzzing", "--max-examples", EXAMPLES, "--seed", SEED]
     ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=1800, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert " passed" in ended.stdout

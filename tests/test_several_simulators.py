@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from fixtures.leads import fake_leads
 from simulator.sharing import Sharing
 from simulator.store import Store
 from tests.postgres import Postgres, postgres
-from tests.running import PATIENCE, Answer, Request, all_at_once, wait_until, written
+from tests.running import PATIENCE, Answer, Request, all_at_once, run, wait_until, written
 from tests.several import Simulator, simulators
 
 pytestmark = pytest.mark.long
@@ -85,6 +86,14 @@ def answered(answers: Sequence[Answer]) -> Counter[tuple[int, str]]:
 def test_of_500_ingests_of_one_person_two_simulators_accept_one(two: list[Simulator]) -> None:
     [request] = ingests("person", 1)
     assert answered(dealt(two, [request] * 500)) == {(201, "ACCEPTED"): 1, (200, "DUPLICATE"): 499}
+
+
+def test_of_10000_ingests_over_1000_persons_two_simulators_accept_1000(two: list[Simulator], database: str) -> None:
+    requests = ingests("person", 1000) * 10
+    random.Random(7).shuffle(requests)
+    assert answered(dealt(two, requests)) == {(201, "ACCEPTED"): 1000, (200, "DUPLICATE"): 9000}
+    recounted = run("check-state", "--db", database)
+    assert recounted.returncode == 0, recounted.stdout + recounted.stderr
 
 
 def test_2000_leads_at_two_simulators_fill_a_cap_of_50(two: list[Simulator]) -> None:

@@ -680,19 +680,6 @@ def test_a_path_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) 
         assert "name a file in a folder that exists and that you may write to" in message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_folder_that_is_read_only_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    folder.mkdir()
-    Store.open(folder / "s.db").close()
-    folder.chmod(0o500)
-    try:
-        assert "its folder must be writable" in refusal(folder / "s.db")
-        assert "may write to" in refusal(folder / "new.db")
-    finally:
-        folder.chmod(0o700)
-
-
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database, but long enough to look at" * 40)

@@ -20,6 +20,7 @@ from tests.benchmarks.measuring import (
     Row,
     Runs,
     compare,
+    delivered,
     fan_out,
     floor_command,
     half_load,
@@ -97,6 +98,8 @@ def measured(plan: Plan, *, with_peers: bool) -> tuple[dict[str, Any], list[Row]
         one = stack.enter_context(sandbox())
         rows = [floor, *floors, *ours(one), *(others(stack, missing) if with_peers else [])]
         compare(rows, plan, runs, say)
+        found["delivered"] = delivered(one, plan, runs)
+        say(f"ingests with their webhooks: {found['delivered']['rate']:,.0f}/s")
         found["pool"] = fan_out(one, plan)
         say(f"requests-per-buyer pool: {found['pool']:,.0f}/s")
         found["half_load"] = half_load(one, floor.server, floor.work, plan, runs)

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.benchmarks import fanout
 from tests.benchmarks.generator import Sample, Work, load
@@ -86,6 +88,22 @@ def compare(rows: Sequence[Row], plan: Plan, runs: Runs, say: Callable[[str], No
             seconds = plan.seconds / 2 if row.continues else plan.seconds
             row.samples.append(load(row.server, row.work, run=run, seconds=seconds, connections=plan.connections))
             say(f"round {number + 1}: {row.name}: {row.samples[-1].rate:,.0f}/s")
+
+
+def delivered(one: Sandbox, plan: Plan, runs: Runs) -> dict[str, float]:
+    """Return an ingest's rate and cost where it counts as done when its webhook has arrived too."""
+    rates, costs = [], []
+    for _ in range(plan.rounds):
+        one.server.settle()
+        began, used = time.monotonic(), one.server.cpu()
+        sample = load(one.server, INGEST, run=runs.next(), seconds=plan.seconds, connections=plan.connections)
+        while requests.get(f"{one.server.url}/__sandbox/deliveries?status=pending&limit=1", timeout=60).json()[
+            "deliveries"
+        ]:
+            time.sleep(0.05)
+        rates.append(sample.requests / (time.monotonic() - began))
+        costs.append((one.server.cpu() - used) / sample.requests * 1e6)
+    return {"rate": statistics.median(rates), "cpu_us": statistics.median(costs)}
 
 
 def fan_out(one: Sandbox, plan: Plan) -> float:

@@ -15,13 +15,14 @@ from tests.benchmarks.peers import CACHE
 from tests.benchmarks.processes import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
+SCALING = ROOT / "docs" / "scaling.md"
 DRAWING = ROOT / "docs" / "performance.svg"
 STRICT = ("Prism", "WireMock", "MockServer", "moto")  # peers that validate or keep state
 BEGIN, END = "<!-- last run: begin -->", "<!-- last run: end -->"
 
 
 def table(rows: Sequence[Row], missing: Mapping[str, str]) -> str:
-    floor = next(row for row in rows if row.name == FLOOR)
+    floor = _named(FLOOR, rows)
     lines = [
         "| | requests/s | lowest to highest | of the floor | CPU µs/request | times the floor's | p50 ms | p99 ms |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
@@ -36,6 +37,10 @@ def table(rows: Sequence[Row], missing: Mapping[str, str]) -> str:
         )
     lines += [f"| {name} | not measured: {why.replace('|', '/')} | | | | | | |" for name, why in missing.items()]
     return "\n".join(lines)
+
+
+def _named(name: str, rows: Sequence[Row]) -> Row:
+    return next(row for row in rows if row.name == name)
 
 
 def goals(found: Mapping[str, Any]) -> str:
@@ -139,6 +144,7 @@ def page(found: Mapping[str, Any], rows: Sequence[Row], missing: Mapping[str, st
         "half_load": _half_load,
         "large_store": _large_store,
     }
+    parts.append(_delivered(found["delivered"], _named(FLOOR, rows)))
     parts += [tell(found[name]) for name, tell in tellers.items() if name in found]
     return "\n\n".join(parts)
 
@@ -146,6 +152,14 @@ def page(found: Mapping[str, Any], rows: Sequence[Row], missing: Mapping[str, st
 def _circumstances(found: Mapping[str, Any]) -> str:
     busy = f"load of the machine at the beginning {found['busy']:.1f}"
     return f"{found['day']}, {machine()}; {busy}. {found['rounds']} rounds of {found['seconds']:g} s, medians."
+
+
+def _delivered(ingests: Mapping[str, float], floor: Row) -> str:
+    return (
+        "Webhooks give way to calls, so that under wrk most of an ingest's come after it. Counted until they have "
+        f"arrived: {ingests['rate']:,.0f} ingests/s, {ingests['rate'] / floor.median('rate'):.0%} of the floor, at "
+        f"{ingests['cpu_us']:,.0f} CPU µs each."
+    )
 
 
 def _pool(rate: float) -> str:
@@ -178,6 +192,24 @@ def _large_store(large: Mapping[str, float]) -> str:
     )
 
 
+def scaling(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """Return the section of docs/scaling.md that a run writes."""
+    one, two = _named("ingest", rows), found.get("two_workers")
+    lines = [
+        f"{found['day']}, {machine()}:",
+        "",
+        "| | ingests/s | CPU µs | what limits it |",
+        "| --- | --: | --: | --- |",
+        f"| one process, SQLite | {one.median('rate'):,.0f} | {one.median('cpu_us'):,.0f} | one core |",
+    ]
+    if two:
+        lines += [
+            f"| one worker, PostgreSQL | {two['rate_1']:,.0f} | {two['cpu_us_1']:,.0f} | the database |",
+            f"| two workers, PostgreSQL | {two['rate_2']:,.0f} | {two['cpu_us_2']:,.0f} | the cores, which all share |",
+        ]
+    return "\n".join(lines)
+
+
 def write(found: Mapping[str, Any], rows: Sequence[Row], missing: Mapping[str, str], *, into_docs: bool) -> None:
     """Write results.json, results.md and results.svg into the cache, and into docs when asked."""
     CACHE.mkdir(exist_ok=True)
@@ -188,7 +220,13 @@ def write(found: Mapping[str, Any], rows: Sequence[Row], missing: Mapping[str, s
     (CACHE / "results.md").write_text(text.replace("performance.svg", "results.svg") + "\n")
     (CACHE / "results.svg").write_text(drawing(rows))
     if into_docs:
-        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
+        _put(PAGE, text)
+        _put(SCALING, scaling(found, rows))
         DRAWING.write_text(drawing(rows))
+
+
+def _put(page: Path, text: str) -> None:
+    """Replace what stands between the marks."""
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
