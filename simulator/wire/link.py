@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from simulator.wire.endings import Ending, Hanging, Lingering, Resetting
 from simulator.wire.faults import LONGEST_MS, Fault, Kind
 from simulator.wire.framing import Marked, Responses
+from simulator.wire.house import House
 from simulator.wire.intake import Intake, Part, Request
 from simulator.wire.refusals import Refusal
 from simulator.wire.upstream import Upstream
@@ -19,20 +19,6 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MOST_AHEAD = 64 * 1024  # bytes of the requests after the one that is being answered
 
 _EMPTY = re.compile(rb"(\ncontent-length[ \t]*:[ \t]*)0+[ \t]*\r\n", re.IGNORECASE)
-
-
-class House(Protocol):
-    """What a client's connection needs of the relay that it belongs to."""
-
-    leaving: bool  # no more is asked of it than what comes now: each answer says that its connection ends
-    stopping: bool  # who is owed nothing is sent away
-
-    async def connect(self, make: Callable[[], Upstream]) -> None: ...
-    def joined(self, client: Client) -> None: ...
-    def left(self, client: Client) -> None: ...
-    def reads(self, client: Client, part: Part, wanted: int) -> bool: ...
-    def waits_no_more(self, client: Client) -> None: ...
-    def is_stuck(self, client: Client, *, stuck: bool) -> None: ...
 
 
 class Client(asyncio.Protocol):
