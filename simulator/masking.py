@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 
@@ -31,10 +31,12 @@ SECRET_HEADERS = frozenset(
     }
 )
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "token"})
-_SECRET_NAMES = re.compile(r"token|secret|passw|api[-_]?key|auth|credential|signature|session", re.IGNORECASE)
+_SECRET_NAMES = re.compile(r"token|secret|passw|api[-_]?key|auth(?!or)|credential|signature|session", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/?#]*@")
+_PAIR = re.compile(r"([^?#&;=]+)=([^#&;]+)")
 _JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+_ENDS = b".-_"
 _WORDS_ONLY = bytes(code if code in _WORD else 32 for code in range(256))
 
 
@@ -65,9 +67,13 @@ def query(sent: bytes) -> bytes:
 
 
 def url(text: str) -> str:
-    """Return a URL without who logs in with it, and without what its query says that is named like a secret."""
-    place, mark, sent = text.partition("?")
-    return f"{_USER.sub(f'{HIDDEN}@', place)}{mark}{query(sent.encode()).decode()}"
+    """Return a URL without who logs in with it, and without values in it that are named like a secret."""
+    place, mark, rest = re.split(r"([?#]|\Z)", text, maxsplit=1)
+    return _USER.sub(f"{HIDDEN}@", place + mark + _PAIR.sub(_of_url, rest))
+
+
+def _of_url(pair: re.Match[str]) -> str:
+    return f"{pair[1]}={HIDDEN}" if _SECRET_NAMES.search(unquote(pair[1])) else pair[0]
 
 
 def _parameter(name: bytes, equals: bytes, value: bytes) -> bytes:
@@ -89,16 +95,12 @@ class Secrets:
     def found_in(self, text: bytes, presented: Iterable[bytes] = ()) -> list[str]:
         """Return every spelling of a secret that is in the text; `presented` are credentials of this very request."""
         words = text.translate(_WORDS_ONLY).split()
+        words += [word.strip(_ENDS) for word in words if word[-1] in _ENDS or word[0] in _ENDS]  # of a sentence
         found = [] if self._words.isdisjoint(words) else [word for word in set(words) if word in self._words]
         found += [value for value in presented if len(value) >= LEAST and value in text]
         for value in self._odd:
             found += [spelled for spelled in _spellings(value) if spelled in text]
         return [secret.decode("utf-8", "replace") for secret in found]
-
-
-def endings(text: bytes) -> set[str]:
-    """Return what stands behind the last dot of each word: in a tenant's credential, the tenant's name."""
-    return {word.rpartition(b".")[2].decode() for word in text.translate(_WORDS_ONLY).split() if b"." in word}
 
 
 def _is_word(value: bytes) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from simulator import masking
 from simulator.contract.account import Received
 from simulator.contract.model import Contract
 from simulator.events import Hub
@@ -89,13 +88,9 @@ class Recorder:
         known = self._retellings.get(key)
         if known is None or known.accounts is not tenant.accounts:
             known = self._retellings[key] = Retelling(
-                contract, tenant.accounts, self._key, self._secrets_of, mask_bodies=self._mask_bodies
+                contract, tenant.accounts, self._key, mask_bodies=self._mask_bodies
             )
         return known
-
-    def _secrets_of(self, tenant_id: str) -> masking.Secrets | None:
-        tenant = self._tenants.get(tenant_id)
-        return None if tenant is None else masking.Secrets(masking.credentials(tenant.accounts.values()))
 
 
 def _facts(

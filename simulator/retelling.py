@@ -5,7 +5,7 @@ From the facts as they were written down, and the accounts as they were then. No
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -39,18 +39,11 @@ class Retelling:
     """Tells the requests of one tenant at one platform, for as long as these are its accounts."""
 
     def __init__(
-        self,
-        contract: Contract,
-        accounts: Mapping[str, Account],
-        key: bytes,
-        secrets_of: Callable[[str], masking.Secrets | None] = lambda _tenant: None,
-        *,
-        mask_bodies: bool = False,
+        self, contract: Contract, accounts: Mapping[str, Account], key: bytes, *, mask_bodies: bool = False
     ) -> None:
         self.accounts = accounts
         self._contract = contract
         self._key = key
-        self._secrets_of = secrets_of
         self._mask_bodies = mask_bodies
         self._secrets = masking.Secrets(masking.credentials(accounts.values()))
         said = ("id", "evidence", "reading", "meaning", "source")
@@ -61,7 +54,7 @@ class Retelling:
         document = _named(blob)
         method, path, arguments, headers, query, body = document.pop("received")
         received = Received(method, path, arguments, headers, query.encode("latin-1"), body.encode("latin-1"))
-        found = self._found_in(received)
+        found = self._secrets.found_in(*_searched(received))
         size = len(received.body)
         evidence = self._evidence(received, datetime.fromisoformat(document["at"]), found)
         answered = document.pop("answered")
@@ -83,18 +76,9 @@ class Retelling:
         facts = _named(blob)
         method, path, arguments, headers, query, body = facts["received"]
         received = Received(method, path, arguments, headers, query.encode("latin-1"), body.encode("latin-1"))
-        if self._mask_bodies or self._found_in(received):
+        if self._mask_bodies or self._secrets.found_in(*_searched(received)):
             return self(blob)  # what has to be hidden may stand in any part of it
         return facts | self._addressed(received)
-
-    def _found_in(self, received: Received) -> list[str]:
-        """Return the credentials that a caller put anywhere, those of other tenants too: who has none lands here."""
-        text, presented = _searched(received)
-        found = self._secrets.found_in(text, presented)
-        for name in masking.endings(text):
-            if secrets := self._secrets_of(name):
-                found += secrets.found_in(text)
-        return found
 
     def final(self, blob: bytes) -> bytes:
         """Return the document as JSON, for facts that are too large, or too private, to be kept as they came."""

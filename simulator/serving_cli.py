@@ -53,7 +53,7 @@ _JOURNAL = [
                  help="Requests that the journal of a tenant keeps."),
     click.option("--journal-bytes", type=click.IntRange(min=1), default=33_554_432, show_default=True,
                  envvar="LEADSANDBOX_JOURNAL_BYTES", show_envvar=True,
-                 help="Bytes that the journal of a tenant keeps; all together keep eight times as many."),
+                 help="Bytes that the journal of a tenant keeps; all of a process keep eight times as many."),
     click.option("--mask-bodies", is_flag=True, envvar="LEADSANDBOX_MASK_BODIES", show_envvar=True,
                  help="Keep the field names of leads in the journal, and no values."),
 ]  # fmt: skip

@@ -64,6 +64,13 @@ class Desk:
         self.stack.callback(client.close)
         return client
 
+    def plain(self, running: Running) -> http.client.HTTPConnection:
+        """Return one that shows the headers of its answers."""
+        parts = urlsplit(running.base_url)
+        client = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)
+        self.stack.callback(client.close)
+        return client
+
     def asked(self, running: Running, name: str) -> Client:
         """Send a ping whose answer takes as long as the one buyer."""
         client = self.client(running)
@@ -81,6 +88,12 @@ def ask(client: Client, running: Running, name: str) -> None:
     [lead] = fake_leads("pingtree", 1, seed=next(_seeds))
     token = running.credentials(f"lnk_{name}")["ping"]
     client.ask(f"/api/lead/ping/lnk_{name}", {"state": lead["state"]}, {"Authorization": f"Bearer {token}"})
+
+
+def ask_plainly(client: http.client.HTTPConnection, running: Running, **headers: str) -> None:
+    token = running.credentials("lnk_slow")["ping"]
+    headers |= {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    client.request("POST", "/api/lead/ping/lnk_slow", json.dumps({"state": "TX"}), headers)
 
 
 def waiting_at(running: Running, name: str) -> int:
@@ -117,15 +130,11 @@ def test_who_is_answered_during_a_stop_hears_that_the_connection_ends(
     config: str, desk: Desk, more: tuple[str, ...]
 ) -> None:
     with up(config, "--stop-timeout", "60", *more) as running:
-        parts = urlsplit(running.base_url)
-        client = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)
-        desk.stack.callback(client.close)
+        client = desk.plain(running)
         client.request("GET", "/healthz")
         first = client.getresponse()
         assert (first.read() != b"", first.getheader("Connection")) == (True, None)
-        token = running.credentials("lnk_slow")["ping"]
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        client.request("POST", "/api/lead/ping/lnk_slow", json.dumps({"state": "TX"}), headers)
+        ask_plainly(client, running)
         wait_until(lambda: waiting_at(running, "slow_buyer") == 1, "it waits for the buyer")
         running.process.send_signal(signal.SIGTERM)
         last = client.getresponse()
@@ -193,14 +202,29 @@ def test_what_takes_longer_than_the_stop_timeout_is_cut(config: str, desk: Desk,
 
 def test_an_answer_that_a_trigger_holds_back_for_longer_goes_at_the_stop(config: str, desk: Desk) -> None:
     with up(config, "--stop-timeout", "20") as running:
-        client = desk.client(running)
-        token = running.credentials("lnk_slow")["ping"]
-        headers = {"Authorization": f"Bearer {token}", "X-Sandbox-Trigger": "slow=120000"}
-        client.ask("/api/lead/ping/lnk_slow", {"state": "TX"}, headers)
+        client = desk.plain(running)
+        ask_plainly(client, running, **{"X-Sandbox-Trigger": "slow=120000"})
         other = desk.client(running)
         wait_until(lambda: other.get("/__sandbox/requests/count")[1]["count"] == 1, "it was answered, and is held back")
         running.process.send_signal(signal.SIGTERM)
-        assert client.answer()[0] == 201
+        last = client.getresponse()
+        assert (last.status, last.getheader("Connection")) == (201, "close")
+        assert running.process.wait(60) == 0
+
+
+def test_what_follows_an_answer_that_is_held_back_at_the_stop_is_answered_too(config: str, desk: Desk) -> None:
+    with up(config, "--stop-timeout", "20") as running:
+        parts, token = urlsplit(running.base_url), running.credentials("lnk_slow")["ping"]
+        with socket.create_connection((str(parts.hostname), parts.port), PATIENCE) as client:
+            head = f"POST /api/lead/ping/lnk_slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+            body = 'Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{"state":"TX"}'
+            client.sendall(f"{head}X-Sandbox-Trigger: slow=120000\r\n{body}{head}{body}".encode())
+            other = desk.client(running)
+            wait_until(lambda: other.get("/__sandbox/requests/count")[1]["count"] == 1, "one is held back")
+            running.process.send_signal(signal.SIGTERM)
+            answers = b"".join(iter(lambda: client.recv(65536), b""))
+        assert answers.count(b"HTTP/1.1 201 ") == 2
+        assert answers.count(b"Connection: close") == 1
         assert running.process.wait(60) == 0
 
 

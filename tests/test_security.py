@@ -24,7 +24,7 @@ import pycurl
 import pytest
 import requests
 
-from simulator import transfers
+from simulator import masking, transfers
 from simulator.buyers import BuyerCalls, Call
 from simulator.platforms import CONTRACTS
 from simulator.reach import HostError, reach
@@ -525,19 +525,30 @@ def test_no_secret_is_in_a_log_a_journal_a_report_an_error_or_a_list_of_processe
     assert [secret for secret in secrets if secret.encode() in database] == []
 
 
-def test_a_key_of_another_tenant_under_a_path_that_nobody_has_is_hidden_too(tmp_path: Path) -> None:
-    with sandbox("--db", ":memory:") as running:
-        document = {"name": "mine", "sandbox": secretive()}
-        made = requests.post(f"{running.base_url}/__sandbox/tenants", json=document, timeout=TIMEOUT).json()
-        [key] = [one for one in _credentials(made) if one.startswith("key_of_this_test")]
-        for path in (f"/{key}/nowhere", f"/nowhere?x={key}"):
-            requests.post(f"{running.base_url}{path}", json={"note": f"it is {key}"}, timeout=TIMEOUT)
-        listed = requests.get(f"{running.base_url}/__sandbox/requests", timeout=TIMEOUT).json()
-        said = [_text(running, f"requests/{item['id']}", {}) for item in listed["requests"]]
-        said += [json.dumps(listed), _text(running, "../__sandbox/", {})]
-    assert len(listed["requests"]) == 2
-    assert all("nowhere" in text for text in said)
-    assert [text for text in said if "key_of_this_test_0123456789" in text] == []
+def test_a_key_at_the_end_of_a_sentence_is_hidden_too(tmp_path: Path) -> None:
+    key = "key_of_this_test_0123456789"
+    with sandbox("--db", ":memory:", "--config", written(tmp_path, secretive())) as running:
+        notes = {"note": f"it is {key}.", "other": f"-{key}_, ({key})", "last": f"...{key}..."}
+        answer = requests.post(f"{running.base_url}/nowhere/{key}.", json=notes, timeout=TIMEOUT)
+        told = _text(running, f"requests/{answer.headers['X-Sandbox-Request-Id']}", {})
+    assert "it is key_***6789." in told
+    assert key not in told
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://user:pass@h/p", "http://***@h/p"),
+        ("http://h/p?token=abc&plain=1", "http://h/p?token=***&plain=1"),
+        ("http://h/p?sort=1;to%6ben=abc#access_token=abc", "http://h/p?sort=1;to%6ben=***#access_token=***"),
+        ("http://h/p#api_key=abc", "http://h/p#api_key=***"),
+        ("http://h/p?next=http://u:p@x/", "http://h/p?next=http://***@x/"),
+        ("http://h:8/p@q?author=2&x=a@b", "http://h:8/p@q?author=2&x=a@b"),
+        ("http://h", "http://h"),
+    ],
+)
+def test_a_url_is_told_without_what_is_secret_in_it(url: str, told: str) -> None:
+    assert masking.url(url) == told
 
 
 def test_who_logs_in_with_a_url_is_not_told(tmp_path: Path) -> None:

@@ -711,6 +711,7 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path, change: str, name
     [
         *("mysql://u:secret@127.0.0.1/x", "nonsense://", "://", "postgresql+nosuchdriver://u:secret@127.0.0.1/x"),
         *("postgresql://u:my@secret@127.0.0.1:1/x", "host=127.0.0.1 user=u password=secret", "password = secret"),
+        *("sslmode=require password=secret", "connect_timeout=3 host=x"),
     ],
 )
 def test_a_url_that_is_no_place_for_a_store_is_refused_without_its_password(

@@ -21,7 +21,7 @@ from simulator.store.connection import PATIENCE, Compiled, Connection, Statement
 C = TypeVar("C", bound=Connection)
 
 # As psql would take it; here it would be the name of a file, with a password in it.
-_CONNINFO = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
+_CONNINFO = re.compile(r"(^|.*\s)password\s*=|\s*\w+\s*=\s*\S+\s+\w+\s*=")
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}",

@@ -38,7 +38,7 @@ class Ending:
             self.timer.cancel()
 
     def hurry(self) -> None:
-        """Take no longer than it must."""
+        """Take no longer than it must, with a client that knows of the end and has nothing under way."""
 
 
 class Lingering(Ending):

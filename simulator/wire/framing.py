@@ -127,7 +127,7 @@ class Responses:
     """Follows what the simulator sends: finds our header, in heads only. When lost, everything passes untouched.
 
     `methods` are those of the requests that await their answers; it is emptied here. Once `says_last` is set, each
-    answer tells its client that the connection ends with it, and `said_last` whether one did.
+    answer that passes tells its client that the connection ends with it; `said_last` tells whether one did.
     """
 
     def __init__(self, methods: deque[bytes]) -> None:
@@ -167,16 +167,20 @@ class Responses:
                 return self._hold(data, at), None
             head = data[at : end + 4]
             framing = self._begin(head)
-            if self.says_last and not _INTERIM.match(head):
-                self.said_last = True
-                head = _CONNECTION.sub(b"", head)[:-2] + b"Connection: close\r\n\r\n"
-                data = data[:at] + head + data[end + 4 :]
-                end, size = at + len(head) - 4, len(data)
             if wire := _WIRE.search(head):
                 clean = _WIRE.sub(b"", head)
                 return data[:at], Marked(parse(wire[1].decode("latin-1").strip()), clean, framing, data[end + 4 :])
+            if self.says_last and not _INTERIM.match(head):
+                head = self.last(head)
+                data = data[:at] + head + data[end + 4 :]
+                end, size = at + len(head) - 4, len(data)
             at = end + 4
         return data, None
+
+    def last(self, head: bytes) -> bytes:
+        """Return the head as one that tells its client that the connection ends with this answer."""
+        self.said_last = True
+        return _CONNECTION.sub(b"", head)[:-2] + b"Connection: close\r\n\r\n"
 
     def _hold(self, data: bytes, at: int) -> bytes:
         if len(data) - at > MAX_HEAD:

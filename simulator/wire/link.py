@@ -185,7 +185,7 @@ class Client(asyncio.Protocol):
         elif self._left_until_cut is not None:
             self._write_until_cut(data)
         elif self._ending is None:
-            self._responses.says_last = self._house.leaving and self._intake.part is Part.NOTHING
+            self._responses.says_last = self._is_leaving
             passing, marked = self._responses.take(data)
             if passing:
                 self.transport.write(passing)
@@ -195,6 +195,11 @@ class Client(asyncio.Protocol):
                 self._settle()
             elif self._half_closed:
                 self._tell_that_a_reader_left()
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether an answer that goes now is to be the last: whoever has asked on already is answered first."""
+        return self._house.leaving and self._intake.part is Part.NOTHING
 
     def _settle(self) -> None:
         """Turn to the client again: its request is answered."""
@@ -225,8 +230,6 @@ class Client(asyncio.Protocol):
     def close_unless_owed(self, latest: float) -> None:
         """End now unless a request waits for its answer or is under way; an answer due after `latest` goes at once."""
         is_silent = self._ending is not None and self._ending.is_silent
-        if self._ending is not None:
-            self._ending.hurry()
         is_idle = not self._is_asking and self._ending is None and self._intake.part is Part.NOTHING
         if is_silent or is_idle or self._responses.in_stream:
             self.transport.close()
@@ -255,7 +258,7 @@ class Client(asyncio.Protocol):
         self._left_until_cut = None
         self._house.waits_no_more(self)
         self._drop_upstream()
-        if self._house.leaving:
+        if self._responses.said_last:
             self._ending.hurry()
         if self._house.stopping:
             self.close_unless_owed(0)
@@ -273,7 +276,7 @@ class Client(asyncio.Protocol):
         self._end_if_upstream_did()
 
     def _go_on(self, head: bytes, rest: bytes) -> None:
-        self.transport.write(head)
+        self.transport.write(self._responses.last(head) if self._is_leaving else head)
         self.answered(rest)
 
     def _truncate(self, marked: Marked) -> None:
