@@ -31,9 +31,9 @@ SECRET_HEADERS = frozenset(
     }
 )
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "token"})
-_SECRET_NAMES = re.compile(r"token|secret|passw|api[-_]?key|auth(?!or)|credential|signature|session", re.IGNORECASE)
+_SECRET_NAMES = re.compile(r"token|secret|passw|api[-_]?key|auth|credential|signature|session", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/?#]*@")
-_PAIR = re.compile(r"([^?#&;=]+)=([^#&;]+)")
+_BETWEEN = re.compile(rb"([?#&;])")  # parameters, those of a URL in a parameter too
 _JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 _ENDS = b".-_"
@@ -62,22 +62,18 @@ def query(sent: bytes) -> bytes:
     """Hide the values of parameters that are named like a secret, and whatever looks like a signed token."""
     if not sent:
         return sent
-    pairs = (part.partition(b"=") for part in sent.split(b"&"))
-    return _JWT.sub(HIDDEN.encode(), b"&".join(_parameter(*pair) for pair in pairs))
+    pairs = (part.partition(b"=") for part in _BETWEEN.split(sent))
+    return _JWT.sub(HIDDEN.encode(), b"".join(_parameter(*pair) for pair in pairs))
 
 
 def url(text: str) -> str:
     """Return a URL without who logs in with it, and without values in it that are named like a secret."""
     place, mark, rest = re.split(r"([?#]|\Z)", text, maxsplit=1)
-    return _USER.sub(f"{HIDDEN}@", place + mark + _PAIR.sub(_of_url, rest))
-
-
-def _of_url(pair: re.Match[str]) -> str:
-    return f"{pair[1]}={HIDDEN}" if _SECRET_NAMES.search(unquote(pair[1])) else pair[0]
+    return _USER.sub(f"{HIDDEN}@", place + mark + query(rest.encode()).decode())
 
 
 def _parameter(name: bytes, equals: bytes, value: bytes) -> bytes:
-    secret = bool(value) and _SECRET_NAMES.search(name.decode("latin-1")) is not None
+    secret = bool(value) and _SECRET_NAMES.search(unquote(name.decode("latin-1"))) is not None
     return name + equals + (HIDDEN.encode() if secret else value)
 
 

@@ -543,7 +543,8 @@ def test_a_key_at_the_end_of_a_sentence_is_hidden_too(tmp_path: Path) -> None:
         ("http://h/p?sort=1;to%6ben=abc#access_token=abc", "http://h/p?sort=1;to%6ben=***#access_token=***"),
         ("http://h/p#api_key=abc", "http://h/p#api_key=***"),
         ("http://h/p?next=http://u:p@x/", "http://h/p?next=http://***@x/"),
-        ("http://h:8/p@q?author=2&x=a@b", "http://h:8/p@q?author=2&x=a@b"),
+        ("http://h/p?authorization=abc&Auth=d", "http://h/p?authorization=***&Auth=***"),
+        ("http://h:8/p@q?state=2&x=a@b", "http://h:8/p@q?state=2&x=a@b"),
         ("http://h", "http://h"),
     ],
 )
